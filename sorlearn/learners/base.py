@@ -1,0 +1,160 @@
+"""The contract between a session and the algorithm that chooses its relaxation factors.
+
+A learner is pure numpy: it knows neither PETSc nor MPI.  Before each solve the session calls
+:meth:`Learner.choose`, after it :meth:`Learner.update` with what the solve cost.  Both take constant time and
+a learner takes constant memory, however long the run.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from ..errors import StateError
+
+
+class Space(NamedTuple):
+    """What a learner may choose from and what it is told beforehand.
+
+    Attributes
+    ----------
+    omega : float
+        The safe relaxation factor, in (0, 2): the one to start from and to fall back to.
+    omega_min, omega_max : float
+        Closed range of the choices, inside (0, 2).
+    num_omegas : int
+        Number of arms of the learners that work on a grid: ``linspace(omega_min, omega_max, num_omegas)``.
+    context_min, context_max : float or None
+        Range of a scalar user context; learners that need one say so in `needs_context_range`.
+    context_bins : int
+        Number of bins of the learners that split that range.
+    least : float
+        The loss of a solve that takes the least effort possible: 1 when losses are iteration counts (the
+        paper charges k − 1), 0 for every other cost.
+    """
+
+    omega: float = 1.0
+    omega_min: float = 1.0
+    omega_max: float = 1.95
+    num_omegas: int = 20
+    context_min: float | None = None
+    context_max: float | None = None
+    context_bins: int = 5
+    least: float = 1.0
+
+    def grid(self) -> np.ndarray:
+        """The arms, shape (num_omegas,)."""
+        return np.linspace(self.omega_min, self.omega_max, self.num_omegas)
+
+
+class Choice(NamedTuple):
+    """One decision of a learner.
+
+    Attributes
+    ----------
+    omega : float
+        The relaxation factor to solve with.
+    index : int
+        Its arm, or -1 where the learner has no grid.
+    propensity : float
+        Probability with which it was drawn, in (0, 1].
+    explored : bool
+        Whether something else looked cheaper when it was drawn.
+    context : tuple of float
+        What was known before the solve; :meth:`Learner.update` needs it again.
+    """
+
+    omega: float
+    index: int = -1
+    propensity: float = 1.0
+    explored: bool = False
+    context: tuple[float, ...] = ()
+
+
+class Learner(ABC):
+    """One algorithm that chooses ω.  Subclasses implement `_choose` and `_update` and name what they remember.
+
+    Parameters
+    ----------
+    space : Space
+        What there is to choose from.
+    seed : int
+        Seed of the learner's own generator: same seed and same losses, same choices.
+    """
+
+    name: ClassVar[str]
+    #: Losses the algorithm is made for; the session never passes any other.
+    loss_range: ClassVar[str] = "finite, at least Space.least"
+    #: Range of ω when the user gives none.
+    default_range: ClassVar[tuple[float, float]] = (1.0, 1.95)
+    #: Whether context_min and context_max must be given.
+    needs_context_range: ClassVar[bool] = False
+    #: Names of the attributes that make up the learned state: numbers and arrays.
+    _remembered: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, *, space: Space = Space(), seed: int = 0):
+        self.space = space
+        self.rounds = 0
+        self.rng = np.random.Generator(np.random.PCG64(seed))
+
+    def choose(self, context: tuple[float, ...] = ()) -> Choice:
+        """Choose ω for the next solve.
+
+        Parameters
+        ----------
+        context : tuple of float
+            What is known before the solve, empty where nothing is.
+        """
+        return self._choose(context)
+
+    def update(self, choice: Choice, loss: float) -> None:
+        """Learn that the solve with `choice` cost `loss` (in `loss_range`); failed solves count, too."""
+        self.rounds += 1
+        self._update(choice, float(loss))
+
+    @abstractmethod
+    def _choose(self, context: tuple[float, ...]) -> Choice: ...
+
+    @abstractmethod
+    def _update(self, choice: Choice, loss: float) -> None: ...
+
+    def state(self) -> dict[str, Any]:
+        """Everything learned, as plain arrays and numbers; `restore` on an equal learner continues the run."""
+        state: dict[str, Any] = {"learner": self.name, "rounds": self.rounds, "rng": self.rng.bit_generator.state}
+        for name in self._remembered:
+            value = getattr(self, name)
+            state[name] = value.copy() if isinstance(value, np.ndarray) else value
+        return state
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` of a learner of the same kind and size returned.
+
+        Raises
+        ------
+        StateError
+            If the state is another algorithm's or another grid's; the learner is then unchanged.
+        """
+        if state.get("learner") != self.name:
+            raise StateError(f"state of learner {state.get('learner')!r}, wanted {self.name!r}")
+        fresh: dict[str, Any] = {}
+        rng = np.random.PCG64()
+        try:
+            rounds = int(state["rounds"])
+            rng.state = state["rng"]
+            for name in self._remembered:
+                fresh[name] = self._checked(name, state[name])
+        except (KeyError, TypeError, ValueError) as error:
+            raise StateError(f"state of learner {self.name!r} is damaged: {error!r}") from None
+        self.rounds = rounds
+        self.rng = np.random.Generator(rng)
+        for name, value in fresh.items():
+            setattr(self, name, value)
+
+    def _checked(self, name: str, value: Any) -> Any:
+        mine = getattr(self, name)
+        if not isinstance(mine, np.ndarray):
+            return type(mine)(value)
+        array = np.array(value, dtype=mine.dtype)
+        if array.shape != mine.shape or not np.all(np.isfinite(array)):
+            raise ValueError(f"{name} has shape {array.shape} or is not finite, wanted shape {mine.shape}")
+        return array
