@@ -5,6 +5,8 @@ A learner is pure numpy: it knows neither PETSc nor MPI.  Before each solve the 
 a learner takes constant memory, however long the run.
 """
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, NamedTuple
 
@@ -65,7 +67,7 @@ class Choice(NamedTuple):
     """
 
     omega: float
-    index: int = -1
+    index: int = -1  # type: ignore[assignment]  # hides tuple.index, which nobody needs of a choice
     propensity: float = 1.0
     explored: bool = False
     context: tuple[float, ...] = ()
