@@ -1,0 +1,24 @@
+"""No learning: the same ω in every solve."""
+
+from .base import Choice, Learner
+
+
+class Fixed(Learner):
+    """Chooses ``space.omega`` always, whatever the solves cost; regret grows linearly unless that is the best ω.
+
+    Losses: anything.
+
+    Examples
+    --------
+    >>> learner = Fixed(seed=1)
+    >>> print(learner.choose().omega)
+    1.0
+    """
+
+    name = "fixed"
+
+    def _choose(self, context: tuple[float, ...]) -> Choice:
+        return Choice(self.space.omega, context=context)
+
+    def _update(self, choice: Choice, loss: float) -> None:
+        pass
