@@ -90,7 +90,8 @@ def mpiexec():
     return run
 
 
-def _pkg_config(*flags):
+def pkg_config(*flags):
+    """What pkg-config says of PETSc, as a list of words."""
     return shlex.split(run(1, "pkg-config", *flags, "PETSc").stdout)
 
 
@@ -102,9 +103,9 @@ def compiled(tmp_path_factory):
     @functools.cache
     def compile_client(source):
         program = folder / "-".join(source.with_suffix("").parts[-4:])
-        compiler = "mpicc" if source.suffix == ".c" else "mpif90"
-        rpath = "-Wl,-rpath," + _pkg_config("--variable=libdir")[0]
-        run(1, compiler, "-O2", source, *_pkg_config("--cflags", "--libs"), rpath, "-lm", "-o", program)
+        compiler = ["mpicc"] if source.suffix == ".c" else ["mpif90", "-ffree-line-length-none"]
+        rpath = "-Wl,-rpath," + pkg_config("--variable=libdir")[0]
+        run(1, *compiler, "-O2", source, *pkg_config("--cflags", "--libs"), rpath, "-lm", "-o", program)
         return program
 
     return compile_client

@@ -1,0 +1,102 @@
+"""Applications that were not written for sorlearn must run with its flags as they do without."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from conftest import FLAGS, ROOT, pkg_config, run
+
+
+class Client(NamedTuple):
+    """A program and the arguments to run it with; `solution` is the option that saves what it computed."""
+
+    source: str
+    arguments: str
+    solution: str = "-ts_view_solution"
+
+
+CLIENTS = {
+    "c": Client("demos/c/heat.c", "-da_grid_x 31 -da_grid_y 31"),
+    "fortran": Client("demos/fortran/heat.F90", "", "-ksp_view_solution"),
+    "ts/ex13": Client("ts/tutorials/ex13.c", "-ts_max_steps 20 -da_grid_x 32 -da_grid_y 32 -ksp_type cg"),
+    "ts/ex2": Client("ts/tutorials/ex2.c", "-m 200 -time_steps 10 -ts_type beuler"),
+    "ksp/ex16": Client("ksp/ksp/tutorials/ex16.c", "-ntimes 10 -m 40 -n 40", "-ksp_view_solution"),
+}
+SOLVED = re.compile(r"Linear .*solve (converged|did not converge) due to (\w+) iterations (\d+)")
+
+
+class Outcome(NamedTuple):
+    iterations: list
+    solution: np.ndarray
+    output: str
+
+
+@pytest.fixture(params=CLIENTS)
+def client(request):
+    return CLIENTS[request.param]
+
+
+@pytest.fixture
+def program(client, compiled, tutorial):
+    if not client.source.startswith("demos/"):
+        return tutorial(client.source)
+    if client.source.endswith(".F90") and not pkg_config("--variable=fcompiler"):
+        pytest.skip("this PETSc was built without Fortran")
+    return compiled(ROOT / client.source)
+
+
+@pytest.fixture
+def outcome(client, program, tmp_path):
+    """Function that runs the client with some options and returns its `Outcome`; every solve must converge."""
+
+    def solve(nprocs, options):
+        saved = tmp_path / "solution"
+        arguments = f"{client.arguments} -ksp_converged_reason {client.solution} binary:{saved}"
+        output = run(nprocs, program, *arguments.split(), options=options, cwd=tmp_path).stdout
+        solves = SOLVED.findall(output)
+        assert solves and all(verdict == "converged" for verdict, _, _ in solves), output
+        return Outcome([int(its) for _, _, its in solves], read_vector(saved), output)
+
+    return solve
+
+
+def read_vector(path: Path) -> np.ndarray:
+    """The vector in a PETSc binary file: class id and length, then the values, all big-endian."""
+    header = np.fromfile(path, dtype=">i4", count=2)
+    assert header[0] == 1211214
+    return np.fromfile(path, dtype=">f8", count=header[1], offset=8)
+
+
+@pytest.mark.parametrize("nprocs", [1, 2])
+def test_same_answer_with_learned_omega(outcome, nprocs):
+    native = outcome(nprocs, "-ksp_rtol 1e-10 -pc_type sor")
+    learned = outcome(nprocs, f"-ksp_rtol 1e-10 {FLAGS}")
+    assert len(learned.iterations) == len(native.iterations)
+    scale = np.linalg.norm(native.solution)
+    assert np.linalg.norm(learned.solution - native.solution) <= 1e-6 * scale
+
+
+@pytest.mark.parametrize("nprocs", [1, 2])
+@pytest.mark.parametrize("omega", [0.8, 1.0, 1.5, 1.9])
+def test_fixed_omega_is_native_sor(outcome, nprocs, omega):
+    native = outcome(nprocs, f"-ksp_monitor -pc_type sor -pc_sor_omega {omega}")
+    fixed = outcome(nprocs, f"-ksp_monitor {FLAGS} -pc_sorlearn_learner fixed -pc_sorlearn_omega {omega}")
+    assert fixed.output == native.output
+    assert np.array_equal(fixed.solution, native.solution)
+
+
+def test_options_file_of_the_package(compiled):
+    heat = compiled(ROOT / "demos/c/heat.c")
+    small = ["-da_grid_x", "31", "-da_grid_y", "31", "-ts_max_steps", "5", "-ksp_view"]
+    output = run(1, heat, *small, "-python", "-options_file", ROOT / "sorlearn/petscrc").stdout
+    assert "sorlearn" in output
+
+
+def test_nothing_left_in_the_options_database(compiled):
+    heat = compiled(ROOT / "demos/c/heat.c")
+    output = run(2, heat, "-ts_max_steps", "5", "-options_left", options=FLAGS).stdout
+    assert "There are no unused options" in output

@@ -1,0 +1,54 @@
+"""Every demo runs and gives the numbers that it should."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+from conftest import ROOT, run
+
+DEMOS = ROOT / "demos"
+#: Heat left at the end of the quick run of heat2d.py, from a direct solver.
+HEAT = 0.1108483
+#: Every program in demos/ and what runs it.
+LISTED = {
+    "c/heat.c": "test_clients.py",
+    "demo.py": "test_demo",
+    "fortran/heat.F90": "test_clients.py",
+    "heat2d.py": "test_heat2d",
+}
+
+
+def numbers(nprocs, module, *arguments, **keywords):
+    """What `main(quick=True)` of a demo returns on the first rank."""
+    code = (
+        "import json, sys; sys.path.insert(0, sys.argv.pop(1)); "
+        f"import {module}; result = {module}.main(quick=True, **{keywords!r}); "
+        "from petsc4py import PETSc; "
+        "PETSc.COMM_WORLD.rank == 0 and print(json.dumps(result))"
+    )
+    output = run(nprocs, sys.executable, "-c", code, DEMOS, *arguments).stdout
+    return json.loads(output.splitlines()[-1])
+
+
+def test_every_demo_is_listed():
+    programs = [path for path in DEMOS.rglob("*") if path.suffix in (".py", ".c", ".F90")]
+    assert {str(path.relative_to(DEMOS)) for path in programs} == set(LISTED)
+
+
+@pytest.mark.parametrize("nprocs", [1, 2, 3, 4])
+def test_heat2d(nprocs):
+    result = numbers(nprocs, "heat2d", "-pc_type", "sor")
+    assert 50 <= result["iterations"] <= 150
+    assert result["residual"] <= 1e-8
+    assert result["heat"] == pytest.approx(HEAT, rel=1e-6)
+
+
+def test_demo(tmp_path):
+    picture = tmp_path / "picture.png"
+    result = numbers(1, "demo", picture=str(picture))
+    assert max(result["residual"]) <= 1e-8
+    assert result["difference"] <= 1e-6
+    assert len(result["omega"]) == 50
+    assert picture.stat().st_size > 10_000
