@@ -255,9 +255,11 @@ def test_bins_learn_apart():
 # Thompson sampling
 
 
-def test_lowest_probability():
+@pytest.mark.parametrize("narrowest", [1.0, 0.1, 0.01])
+def test_lowest_probability(narrowest):
     rng = np.random.default_rng(0)
     mean, deviation = rng.normal(size=6), rng.uniform(0.3, 1.5, 6)
+    deviation[mean.argmin()] *= narrowest
     lowest = (mean + deviation * rng.standard_normal((200_000, 6))).argmin(axis=1)
     for index in range(6):
         assert lowest_probability(index, mean, deviation) == pytest.approx(np.mean(lowest == index), abs=5e-3)

@@ -7,26 +7,32 @@ from scipy.special import ndtr
 
 from .base import Choice, Learner, Space
 
-#: Quadrature for the standard normal distribution.
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(32)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+#: Where a normal variable is looked at, in standard deviations.
+_NODES = np.linspace(-6.0, 6.0, 33)
 #: Keeps ties random and divisions finite where all losses were equal.
 _LEAST_DEVIATION = 1e-9
 _LEAST_PROPENSITY = 1e-12
 
 
 def lowest_probability(index: int, mean: np.ndarray, deviation: np.ndarray) -> float:
-    """Probability that the `index`-th of independent normal variables is the lowest, by Gauss–Hermite quadrature.
+    """Probability that the `index`-th of independent normal variables is the lowest, to two digits.
+
+    ∫ Π_{j≠i} P(θ_j > x) dΦ_i(x) by the trapezoidal rule.  The product falls where θ_i may lie or, much more steeply
+    after many plays, where the lowest mean is: nodes are put in both places.
 
     Parameters
     ----------
     index : int
     mean, deviation : array, shape (d,)
     """
-    x = mean[index] + deviation[index] * _NODES
+    best = int(mean.argmin())
+    x = np.sort(np.concatenate([mean[k] + deviation[k] * _NODES for k in (index, best)]))
     above = ndtr((mean[:, None] - x) / deviation[:, None])
+    below = 1.0 - above[index]
     above[index] = 1.0
-    return float(_WEIGHTS @ above.prod(axis=0))
+    beaten = above.prod(axis=0)
+    inside = float((beaten[1:] + beaten[:-1]) @ np.diff(below)) / 2.0
+    return inside + float(below[0] * beaten[0])
 
 
 class Thompson(Learner):
