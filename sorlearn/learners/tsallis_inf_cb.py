@@ -11,7 +11,7 @@ from .tsallis_inf import tsallis_weights
 
 
 class TsallisINFCB(Learner):
-    """Tsallis-INF-CB of Khodak et al. (ICLR 2024, section 2.4): m equal bins of the context, `TsallisINF` in each.
+    """Tsallis-INF-CB of Khodak et al. (ICLR 2024): m equal bins of the context, `TsallisINF` in each.
 
     Row j of every array, and its own round counter, belong to bin j.  Contexts outside the range go to the first or
     last bin, solves without a context to the middle one.

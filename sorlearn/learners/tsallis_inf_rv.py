@@ -10,7 +10,7 @@ from .tsallis_inf import tsallis_weights
 
 
 class TsallisINFRV(Learner):
-    """The reduced-variance estimator of Zimmert and Seldin (JMLR 2021, section 3.3), as used by PCGBandit.
+    """The reduced-variance estimator of Zimmert and Seldin (JMLR 2021), as used by PCGBandit.
 
     Differs from `TsallisINF` in η = 4/√t and in the estimates: from the round on in which t·p_j ≥ 16, arm j's
     estimate is B_j + (loss − B_j)/p_j when it is played and B_j otherwise, with B_j = ½ (0 before).  The loss here
