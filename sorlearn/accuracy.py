@@ -1,0 +1,144 @@
+"""Does an ω stop the solver at a worse answer than the safe ω would?
+
+KSP's default norms involve the preconditioner, and the preconditioner depends on ω: some ω "converge" early to a
+worse answer.  This room decides which solves have their true residual measured (at a price of under 1 % of the
+work), and what the measurement means.
+"""
+
+from math import exp, log, log10
+from typing import Any
+
+import numpy as np
+
+#: Bins of u = log(2/ω − 1), the axis on which cost is smooth; width 0.1.
+U_MAX, U_MIN, WIDTH = 1.5, -5.5, 0.1
+BINS = round((U_MAX - U_MIN) / WIDTH) + 1
+#: Work of one measurement (a product with A and two norms) in iterations of the solver.
+CHECK_WORK = 0.5
+#: Share of all work that may go into measurements after the first in every bin.
+SHARE = 0.008
+#: log10 of how much larger than the reference a true residual may be before the safe ω looks into it.
+SUSPECT = 0.18
+#: Digits lost beyond which tightening the tolerance isn't tried any more: ω is dropped.
+HOPELESS = 2.0
+
+
+def bin_of(omega: float) -> int:
+    """Index of ω's bin, in [0, BINS)."""
+    u = log(2.0 / omega - 1.0)
+    return min(max(round((U_MAX - u) / WIDTH), 0), BINS - 1)
+
+
+def omega_of(index: int) -> float:
+    """The ω in the middle of a bin."""
+    return 2.0 / (1.0 + exp(U_MAX - WIDTH * index))
+
+
+def _level(relative: float) -> float:
+    return log10(max(relative, 1e-300))
+
+
+class Accuracy:
+    """True accuracy by ω, in constant memory.
+
+    An ω whose answers lack digits against the safe ω's is solved with a tolerance that is tighter by these digits;
+    one that lacks too many is dropped.
+
+    Parameters
+    ----------
+    safe : float
+        The safe ω, which loses no digits by definition.
+
+    Attributes
+    ----------
+    lost : (BINS,) array
+        Decimal digits that an answer lacks against the safe ω's if the tolerance is the user's, running mean.
+    checks : (BINS,) array
+        Number of measurements.
+    banned : (BINS,) array
+        1 where an ω is left alone, because it failed or answered much worse.
+    reference : float
+        log10 of ‖b − Ax‖/‖b‖ at the safe ω, running mean; 0 before the first measurement.
+    """
+
+    _REMEMBERED = ("lost", "checks", "banned", "reference", "credit")
+
+    def __init__(self, safe: float) -> None:
+        self._safe = bin_of(safe)
+        self.lost = np.zeros(BINS)
+        self.checks = np.zeros(BINS)
+        self.banned = np.zeros(BINS)
+        self.reference = 0.0
+        self.credit = 0.0
+
+    def due(self, omega: float) -> bool:
+        """Whether the coming solve at this ω should be measured."""
+        return self.checks[bin_of(omega)] == 0 or self.credit >= CHECK_WORK
+
+    def earn(self, iterations: int) -> None:
+        """A solve went by: a share of its work may be spent on measuring; savings are kept for ten checks at most."""
+        self.credit = min(self.credit + SHARE * (iterations + 1), 10 * CHECK_WORK)
+
+    def digits_lost(self, omega: float) -> float:
+        """Digits by which to tighten the tolerance at this ω, at least 0; interpolated where nothing was measured."""
+        i = bin_of(omega)
+        if i == self._safe:
+            return 0.0
+        if not self.checks[i]:
+            known = np.flatnonzero(self.checks)
+            return max(float(np.interp(i, known, self.lost[known])), 0.0) if len(known) else 0.0
+        return max(float(self.lost[i]), 0.0)
+
+    def suspicious(self, omega: float, relative: float) -> bool:
+        """Take note of a measured ‖b − Ax‖/‖b‖; True if the answer may be worse than the safe ω's."""
+        self.credit = max(self.credit - CHECK_WORK, 0.0)
+        level = _level(relative)
+        if bin_of(omega) == self._safe:
+            self.checks[self._safe] += 1
+            self.reference += (0.3 if self.reference else 1.0) * (level - self.reference)
+            return False
+        if not self.reference:
+            return False
+        if level - self.reference > SUSPECT:
+            return True
+        self._note(omega, level - self.reference)
+        return False
+
+    def settle(self, omega: float, before: float, after: float, iterations: int) -> None:
+        """A suspicion was looked into: the safe ω went on for `iterations` and left ‖b − Ax‖/‖b‖ at `after`.
+
+        If it accepted the answer as it was, the instance was hard, not ω bad.
+        """
+        self.reference += 0.3 * (_level(after) - self.reference)
+        if iterations > 0:
+            self._note(omega, _level(before) - _level(after))
+            if self.lost[bin_of(omega)] > HOPELESS:
+                self.ban(omega)
+
+    def _note(self, omega: float, excess: float) -> None:
+        i, tightened = bin_of(omega), self.digits_lost(omega)
+        self.checks[i] += 1
+        self.lost[i] += max(0.3, 1.0 / self.checks[i]) * (excess + tightened - self.lost[i])
+
+    def ban(self, omega: float) -> None:
+        """Leave this ω and its neighbours alone from now on; the safe ω is never left alone."""
+        i = bin_of(omega)
+        self.banned[max(i - 1, 0) : i + 2] = 1.0
+        self.banned[self._safe] = 0.0
+
+    def allows(self, omega: float) -> bool:
+        """Whether this ω has neither failed nor answered much worse."""
+        return not self.banned[bin_of(omega)]
+
+    def state(self) -> dict[str, Any]:
+        """Plain arrays and numbers."""
+        return {name: getattr(self, name) for name in self._REMEMBERED}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned; raises KeyError, TypeError or ValueError for anything else."""
+        for name in self._REMEMBERED:
+            mine = getattr(self, name)
+            if isinstance(mine, np.ndarray):
+                mine[:] = np.asarray(state[name], float)
+            else:
+                setattr(self, name, float(state[name]))

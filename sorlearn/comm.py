@@ -1,0 +1,50 @@
+"""Rank 0 decides, everybody gets the value."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import numpy as np
+
+
+class Comm:
+    """The ranks of one solver; on one rank nothing is sent and mpi4py isn't needed.
+
+    Parameters
+    ----------
+    comm : petsc4py.PETSc.Comm
+        PETSc's own duplicate of the application's communicator: messages can't meet the application's.
+    """
+
+    def __init__(self, comm: Any):
+        self.size: int = comm.getSize()
+        self.root: bool = comm.getRank() == 0
+        self._mpi = comm.tompi4py() if self.size > 1 else None
+
+    def share(self, values: np.ndarray) -> None:
+        """Overwrite everybody's values with rank 0's.  Collective."""
+        if self._mpi is not None:
+            self._mpi.Bcast(values, root=0)
+
+    def largest(self, values: np.ndarray) -> np.ndarray:
+        """Elementwise maximum over the ranks.  Collective."""
+        if self._mpi is None:
+            return values
+        from mpi4py import MPI
+
+        result = np.empty_like(values)
+        self._mpi.Allreduce(values, result, op=MPI.MAX)
+        return result
+
+    def on_root(self, call: Callable[[], Any]) -> None:
+        """Run `call` on rank 0; the exception it raises, if any, is raised on all ranks.  Collective."""
+        error: Exception | None = None
+        if self.root:
+            try:
+                call()
+            except Exception as caught:
+                error = caught
+        if self._mpi is not None:
+            error = self._mpi.bcast(error, root=0)
+        if error is not None:
+            raise error

@@ -1,0 +1,148 @@
+"""What is known of a solve before it starts.
+
+The features of the matrix come from its block on this process, the one that a local sweep sees.  The first look at a
+pattern reads it whole and picks 16 rows; later looks at new values read only these, in place.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from math import log, log10, nan
+from typing import Any
+
+import numpy as np
+from petsc4py import PETSc
+
+from .comm import Comm
+from .sor import library
+
+#: Rows looked at: those with the largest ρ at the last full look, and as many spread evenly.
+WORST, SPREAD = 8, 8
+_petsc = library()
+_READABLE = ("seqaij", "mpiaij")
+#: PETSc's inodes: at most this many rows a node, used when they spare this share of the rows (aij/seq/inode.c).
+_NODE_LIMIT, _NODE_SHARE = 5, 0.8
+
+
+class _Sample:
+    """Entries of the chosen rows, as places in the array of values."""
+
+    def __init__(self, block: Any, values: np.ndarray):
+        ai, aj = block.getRowIJ()
+        self.rows = len(ai) - 1
+        rows = np.repeat(np.arange(self.rows), np.diff(ai))
+        on_diagonal = rows == aj
+        diagonal = np.bincount(rows[on_diagonal], values[on_diagonal], self.rows)
+        total = np.bincount(rows, values, self.rows)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            rho = np.nan_to_num(1.0 - total / diagonal, nan=-np.inf)
+        usable = np.flatnonzero(diagonal)
+        spread = usable[np.linspace(0, len(usable) - 1, min(SPREAD, len(usable))).astype(int)]
+        worst = usable[np.argsort(rho[usable], kind="stable")[-WORST:]]
+        chosen = np.union1d(worst, spread)
+        self.entries = np.concatenate([np.arange(ai[i], ai[i + 1]) for i in chosen])
+        self.columns = aj[self.entries].copy()
+        self.starts = np.concatenate([[0], np.cumsum(np.diff(ai)[chosen])[:-1]])
+        self.diagonal = np.flatnonzero(on_diagonal[self.entries])
+        self.lower = aj[self.entries] < rows[self.entries]
+        self.upper = aj[self.entries] > rows[self.entries]
+        self.inodes = _has_inodes(ai, aj)
+
+    def fits(self, block: Any) -> bool:
+        """Whether the chosen entries are those of this block, too, which has as many nonzeros."""
+        ai, aj = block.getRowIJ()
+        return len(ai) == self.rows + 1 and np.array_equal(aj[self.entries], self.columns)
+
+    def look(self, values: np.ndarray) -> tuple[float, float, float]:
+        """(ρ max, ρ mean, ½ log Σ|lower|/Σ|upper|) of the chosen rows; ρ = 1 − row sum/diagonal."""
+        v = values[self.entries]
+        rho = 1.0 - np.add.reduceat(v, self.starts) / v[self.diagonal]
+        size = np.abs(v)
+        lower, upper = float(size @ self.lower), float(size @ self.upper)
+        skew = 0.5 * log(lower / upper) if lower > 0.0 and upper > 0.0 else 0.0
+        return max(float(rho.max()), 0.0), float(rho.mean()), skew
+
+
+def _values(block: Any) -> np.ndarray:
+    """The real parts of the stored values of a sequential AIJ matrix, in place: read them before it changes."""
+    count = int(block.getInfo(PETSc.Mat.InfoType.LOCAL)["nz_used"])
+    address, matrix = ctypes.c_void_p(), ctypes.c_void_p(block.handle)
+    bytes_ = ctypes.c_char * (count * np.dtype(PETSc.ScalarType).itemsize)
+    _petsc.MatSeqAIJGetArrayRead(matrix, ctypes.byref(address))
+    _petsc.MatSeqAIJRestoreArrayRead(matrix, ctypes.byref(ctypes.c_void_p(address.value)))
+    return np.frombuffer(bytes_.from_address(address.value or 0), dtype=PETSc.ScalarType).real
+
+
+def _has_inodes(ai: np.ndarray, aj: np.ndarray) -> bool:
+    """Whether PETSc groups the rows of this pattern into inodes: neighbouring rows with the same columns."""
+    n = len(ai) - 1
+    lengths = np.diff(ai)
+    if n == 0 or not lengths.all():
+        return False
+    code = np.random.default_rng(0).random(int(aj.max()) + 1)
+    print_of_row = np.add.reduceat(code[aj], ai[:-1])
+    joins = (lengths[1:] == lengths[:-1]) & (np.abs(np.diff(print_of_row)) < 1e-9)
+    nodes = n - joins.sum()
+    return bool(max(nodes, n / _NODE_LIMIT) <= _NODE_SHARE * n)
+
+
+class Features:
+    """The matrix as five numbers, collected over the ranks and kept until its values change.
+
+    (ρ max, ρ mean, skew, digits, novelty): ρ = 1 − row sum/diagonal stands in for the Jacobi spectral radius, skew
+    is ½ log Σ|lower|/Σ|upper| (0 for a symmetric matrix), digits are asked for by the KSP's rtol, novelty counts
+    the solves since the matrix last changed.
+    """
+
+    def __init__(self) -> None:
+        self.inodes = False
+        self.nonzeros = 0
+        self._sample: _Sample | None = None
+        self._seen: tuple[int, int] = (0, -1)
+        self._changes = self._next_full = 0
+        self._matrix: tuple[float, float, float] | None = None
+        self._novelty = 0
+
+    def read(self, A: Any, comm: Comm, rtol: float) -> tuple[float, ...]:
+        """The context of the coming solve, () where the matrix can't be read.  Collective."""
+        seen = (A.handle, A.stateGet())
+        if seen != self._seen:
+            self._look(A, comm, replaced=seen[0] != self._seen[0])
+            self._seen, self._novelty = seen, 0
+        else:
+            self._novelty += 1
+        if self._matrix is None:
+            return ()
+        return (*self._matrix, -log10(rtol) if rtol > 0.0 else nan, float(min(self._novelty, 8)))
+
+    def _look(self, A: Any, comm: Comm, replaced: bool) -> None:
+        if A.getType() not in _READABLE:
+            self._matrix = None
+            return
+        try:
+            rho_max, rho_mean, skew = self._local(A, replaced)
+            local = np.array([rho_max, rho_mean, skew, -skew, float(self.inodes), 0.0])
+        except Exception:
+            local = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1.0])
+        if not np.all(np.isfinite(local)):
+            local[-1] = 1.0
+        top = comm.largest(local)
+        self._matrix = None if top[-1] else (float(top[0]), float(top[1]), float(max(top[2], top[3])))
+        self.inodes = bool(top[4])
+
+    def _local(self, A: Any, replaced: bool) -> tuple[float, float, float]:
+        """Features of this process's block; a full look when it is new, and rarer and rarer after that."""
+        block = A.getDiagonalBlock() if A.getType() == "mpiaij" else A
+        try:
+            values = _values(block)
+            full = self._sample is None or self._changes >= self._next_full or len(values) != self.nonzeros
+            if full or (replaced and not self._sample.fits(block)):
+                self.nonzeros = len(values)
+                self._sample = _Sample(block, values)
+                self.inodes = self._sample.inodes and not PETSc.Options().hasName("mat_no_inode")
+                self._next_full = 2 * self._changes + 8
+            self._changes += 1
+            return self._sample.look(values)
+        finally:
+            if block is not A:
+                block.destroy()

@@ -1,0 +1,76 @@
+"""JSON lines, one a solve.
+
+Every line is written with one call and flushed, so that a killed run leaves whole lines behind.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any, TextIO
+
+from .cost import SolveRecord, finite
+
+SCHEMA = 1
+FIELDS = (
+    "solve", "omega", "iterations", "reason", "cost", "seconds", "residual_before", "residual_after",
+    "context", "propensity", "explored", "rescued",
+)  # fmt: skip
+
+_open: dict[str, TextIO] = {}
+
+
+def line(name: str, record: SolveRecord) -> str:
+    """One JSON line without NaN or infinity: numbers that don't exist are null."""
+    entry: dict[str, Any] = {"schema": SCHEMA, "name": name}
+    for field in FIELDS:
+        value = getattr(record, field)
+        entry[field] = finite(value) if isinstance(value, float) else value
+    entry["context"] = [finite(value) for value in record.context]
+    return json.dumps(entry, allow_nan=False)
+
+
+class Journal:
+    """Appends the lines of one solver to a file that several solvers may share.
+
+    A path that can't be written costs the journal, not the run: one message, and no further lines.
+    """
+
+    def __init__(self, path: str, name: str, option: str):
+        self.path, self.name, self.option = path, name, option
+        self.broken = False
+
+    def write(self, record: SolveRecord) -> None:
+        """Append one line."""
+        if self.broken:
+            return
+        try:
+            if self.path not in _open:
+                _open[self.path] = open(self.path, "a", buffering=1, encoding="utf-8")
+            _open[self.path].write(line(self.name, record) + "\n")
+        except OSError as error:
+            self.broken = True
+            sys.stderr.write(
+                f"sorlearn: {self.option} {self.path}: {error.strerror}; the run goes on without a journal\n"
+            )
+
+
+def read(path: str) -> list[dict[str, Any]]:
+    """The entries of a journal; a torn last line is left out.
+
+    Raises
+    ------
+    OSError
+        If the file can't be read.
+    ValueError
+        If a line other than the last isn't JSON, or has another schema.
+    """
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    lines = text.splitlines()
+    if not text.endswith("\n"):
+        lines = lines[:-1]
+    entries = [json.loads(entry) for entry in lines]
+    if any(entry.get("schema") != SCHEMA for entry in entries):
+        raise ValueError(f"{path}: not a journal of schema {SCHEMA}")
+    return entries

@@ -1,0 +1,184 @@
+"""Every option of sorlearn, in one table: the fields of `Settings`.
+
+From it come the options database's reader, `-help`, the checks and their messages, and the table in docs/.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, Callable
+
+from .cost import COSTS
+from .errors import OptionError
+from .learners import LEARNERS, Space, learner_class
+
+STEM = "pc_sorlearn_"
+
+
+def _relaxation(text: str) -> float:
+    value = float(text)
+    if not 0.0 < value < 2.0:
+        raise ValueError
+    return value
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not abs(value) < float("inf"):
+        raise ValueError
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+def _natural(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError
+    return value
+
+
+def _switch(text: str) -> bool:
+    words = {"": True, "1": True, "true": True, "yes": True, "on": True,
+             "0": False, "false": False, "no": False, "off": False}  # fmt: skip
+    if text.lower() not in words:
+        raise ValueError
+    return words[text.lower()]
+
+
+def _text(text: str) -> str:
+    if not text:
+        raise ValueError
+    return text
+
+
+def _one_of(names: tuple[str, ...]) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if text not in names:
+            raise ValueError
+        return text
+
+    return check
+
+
+def _option(default: Any, check: Callable[[str], Any], allowed: str, help: str) -> Any:
+    return field(default=default, metadata={"check": check, "allowed": allowed, "help": help})
+
+
+def _choice(names: tuple[str, ...], help: str) -> Any:
+    return _option(names[0], _one_of(names), "one of " + ", ".join(names), help)
+
+
+_OPEN = "a number strictly between 0 and 2"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of one solver; field `x` is option `-<prefix>pc_sorlearn_x`."""
+
+    learner: str = _choice(tuple(LEARNERS), "who chooses omega")
+    omega: float = _option(1.0, _relaxation, _OPEN, "omega of `fixed`; the safe omega that others start from")
+    omega_min: float | None = _option(None, _relaxation, _OPEN, "least omega (default: the learner's)")
+    omega_max: float | None = _option(None, _relaxation, _OPEN, "largest omega (default: the learner's)")
+    num_omegas: int = _option(20, _count, "a whole number from 1", "arms of the learners that use a grid")
+    cost: str = _choice(tuple(COSTS), "what is minimised; work = effort per digit of true accuracy")
+    context: str = _choice(("auto", "none", "user"), "where the context comes from")
+    context_min: float | None = _option(None, _number, "a finite number", "least value of a user's context")
+    context_max: float | None = _option(None, _number, "a finite number", "largest value of a user's context")
+    context_bins: int = _option(5, _count, "a whole number from 1", "bins of tsallis_inf_cb")
+    context_option: str | None = _option(
+        None, _text, "the name of an option", "option whose number is the user's context, read before each solve"
+    )
+    group: str | None = _option(None, _text, "a name", "solvers of one group share one learner")
+    seed: int = _option(0, _natural, "a whole number from 0", "same seed and same feedback, same choices")
+    monitor: bool = _option(False, _switch, "true or false", "a line a solve")
+    journal: str | None = _option(None, _text, "a file name", "append a JSON line a solve to this file")
+    save: str | None = _option(None, _text, "a file name", "save what was learned, every 500 solves and at the end")
+    load: str | None = _option(None, _text, "a file name", "go on learning from what was saved")
+    summary: bool = _option(False, _switch, "true or false", "a table at the end of the run")
+
+    def space(self) -> Space:
+        """What the learner may choose from."""
+        low, high = learner_class(self.learner).default_range
+        return Space(
+            omega=self.omega,
+            omega_min=low if self.omega_min is None else self.omega_min,
+            omega_max=high if self.omega_max is None else self.omega_max,
+            num_omegas=self.num_omegas,
+            context_min=self.context_min,
+            context_max=self.context_max,
+            context_bins=self.context_bins,
+            least=1.0 if self.cost == "iterations" else 0.0,
+        )
+
+
+def parse(prefix: str, given: Callable[[str], str | None], overrides: dict[str, Any]) -> Settings:
+    """Settings from an options database, over those given in code.
+
+    Parameters
+    ----------
+    prefix : str
+        Prefix of the solver, for messages.
+    given : callable
+        Maps an option's name (without prefix and dash) to its text, or None where it isn't given.
+    overrides : dict
+        Values given in code; the database wins over them.
+
+    Raises
+    ------
+    OptionError
+        Naming the option with its prefix, the value and what is allowed.
+    """
+    unknown = set(overrides) - {f.name for f in fields(Settings)}
+    if unknown:
+        raise OptionError(f"sorlearn has no option {sorted(unknown)[0]!r}; `python3 -m sorlearn flags` lists them")
+    values: dict[str, Any] = {}
+    for option in fields(Settings):
+        text = given(STEM + option.name)
+        if text is None and overrides.get(option.name) is not None:
+            text = str(overrides[option.name])
+        if text is not None:
+            values[option.name] = _checked(prefix, option, text)
+    settings = Settings(**values)
+    _check_together(prefix, settings)
+    return settings
+
+
+def _checked(prefix: str, option: Any, text: str) -> Any:
+    try:
+        return option.metadata["check"](text)
+    except ValueError:
+        allowed = option.metadata["allowed"]
+        raise OptionError(f"-{prefix}{STEM}{option.name} {text!r}: must be {allowed}") from None
+
+
+def _check_together(prefix: str, settings: Settings) -> None:
+    space = settings.space()
+    name = f"-{prefix}{STEM}"
+    if space.omega_min > space.omega_max:
+        raise OptionError(
+            f"{name}omega_min {space.omega_min:g}: must not exceed {name}omega_max, which is {space.omega_max:g}"
+        )
+    low, high = space.context_min, space.context_max
+    if learner_class(settings.learner).needs_context_range and (low is None or high is None):
+        missing = "context_min" if low is None else "context_max"
+        raise OptionError(
+            f"{name}{missing} is missing: learner {settings.learner} needs the range of the context, "
+            f"{name}context_min and {name}context_max"
+        )
+    if low is not None and high is not None and not low < high:
+        raise OptionError(f"{name}context_min {low:g}: must be less than {name}context_max, which is {high:g}")
+
+
+def help_text(prefix: str) -> str:
+    """What `-help` prints for one solver."""
+    lines = ["sorlearn: PETSc's SOR with a learned relaxation factor"]
+    for option in fields(Settings):
+        lines.append(f"  -{prefix}{STEM}{option.name} <{option.default}>: {option.metadata['help']}"
+                     f" ({option.metadata['allowed']})")  # fmt: skip
+    return "\n".join(lines)

@@ -1,0 +1,459 @@
+"""PETSc's callbacks of the preconditioner, and nothing else."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import sys
+import traceback
+from math import log10
+from time import perf_counter
+from typing import Any, Callable
+
+import numpy as np
+from petsc4py import PETSc
+
+from . import options, rescue
+from .comm import Comm
+from .context import Features
+from .cost import SolveRecord, finite
+from .errors import MatrixError, OptionError
+from .session import Decision, Registry, Session
+from .sor import INODE_WEIGHT, ONLY_ONE, Sweeps, library
+
+_LEARNING = "learning"
+_NONE, _UNPRECONDITIONED = int(PETSc.KSP.NormType.NONE), int(PETSc.KSP.NormType.UNPRECONDITIONED)
+#: KSP types that apply the preconditioner once.
+_ONCE = ("preonly", "none")
+
+_registry = Registry()
+_choosing = PETSc.Log.Event("SorlearnChoose")
+_learning = PETSc.Log.Event("SorlearnLearn")
+_checking = PETSc.Log.Event("SorlearnCheck")
+_live: dict[int, PC] = {}
+_sessions: list[Session] = []
+_told: set[tuple[str, str]] = set()
+
+
+def _print(text: str) -> None:
+    PETSc.Sys.Print(text, comm=PETSc.COMM_SELF)
+
+
+def _complain(comm: Any, text: str) -> None:
+    """One message on stderr, from one rank."""
+    if comm.getRank() == 0:
+        sys.stderr.write(f"sorlearn: {text}\n")
+        sys.stderr.flush()
+
+
+class Slot:
+    """What outlives a PC object and waits for the next of its kind; there is a session on rank 0 only."""
+
+    def __init__(self, session: Session | None):
+        self.session = session
+        self.features = Features()
+
+
+class PC:
+    """PETSc's SOR under an ω that is learned while the simulation runs.
+
+    Use it as `-pc_type python -pc_python_type sorlearn.PC`, or through `sorlearn.attach`.
+
+    Parameters
+    ----------
+    overrides : dict, optional
+        Options given in code, by their name without `pc_sorlearn_`; the options database wins over them.
+
+    Attributes
+    ----------
+    omega : float
+        Relaxation factor in use.
+    context : float, callable or None
+        A user's context: a number to be set before each solve, or a function that returns it.
+    """
+
+    def __init__(self, overrides: dict[str, Any] | None = None):
+        self.overrides = overrides or {}
+        self.context: float | Callable[[], float] | None = None
+        self.position = "no solve so far"
+        self.omega = self._safe = 1.0
+        self._prefix = ""
+        self._settings: options.Settings | None = None
+        self._sweeps: Sweeps | None = None
+        self._database: Any = None
+        self._comm: Comm | None = None
+        self._slot: Slot | None = None
+        self._key: tuple[Any, ...] = ()
+        self._decision = Decision(1.0, 1.0)
+        self._stopped = self._broken = self._nested = self._active = self._held = self._only_one = False
+        self._repairable, self._strict, self._transposed = True, False, False
+        self._hold = 0
+        self._began = 0.0
+        self._tolerances: tuple[float, float] | None = None
+        self._true_norm = False
+        self._ksp: tuple[int, int] = (0, 0)
+        self._history = 0
+        self._A: Any = None
+        self._guess: Any = None
+        self._work: Any = None
+
+    @property
+    def records(self) -> tuple[SolveRecord, ...]:
+        """The last 1000 solves, on rank 0; empty on the other ranks."""
+        return tuple(self._slot.session.records) if self._slot and self._slot.session else ()
+
+    # -- life
+
+    def setFromOptions(self, pc: Any) -> None:
+        """Read and check the options.  Collective; raises OptionError on all ranks."""
+        self._prefix = pc.getOptionsPrefix() or ""
+        self._database = PETSc.Options(self._prefix)
+        try:
+            self._settings = options.parse(self._prefix, self._given, self.overrides)
+        except OptionError as error:
+            if not getattr(sys, "orig_argv", None):  # inside a C program PETSc 3.18 shows nothing of an exception
+                _complain(pc.comm, str(error))
+            raise
+        if PETSc.Options().hasName("help") and pc.comm.getRank() == 0:
+            _print(options.help_text(self._prefix))
+        self._sweeps = Sweeps(self._database)
+        self._repairable = not self._database.getBool("ksp_diagonal_scale", False)
+        self.omega = self._safe = self._settings.omega
+        self._decision = Decision(self._safe, self._safe)
+
+    def _given(self, name: str) -> str | None:
+        if not self._database.hasName(name):
+            return None
+        return str(self._database.getString(name, ""))
+
+    def setUp(self, pc: Any) -> None:
+        """Look at a new matrix.  Collective."""
+        if self._settings is None:
+            self.setFromOptions(pc)
+        _live[pc.handle] = self
+        kind = pc.getOperators()[1].getType()
+        self._only_one = kind in ONLY_ONE
+        if self._only_one:
+            self.omega = 1.0
+            if (self._prefix, kind) not in _told:
+                _told.add((self._prefix, kind))
+                _complain(
+                    pc.comm,
+                    f"solver '{self._prefix}': SOR of matrix type {kind} takes omega = 1 only, so nothing is learned; "
+                    f"remedy: -mat_type aij, or -{self._prefix}pc_type sor",
+                )
+
+    def reset(self, pc: Any) -> None:
+        """Let go of all that belongs to a matrix, and give back what was learned."""
+        for vector in (self._guess, self._work):
+            if vector is not None:
+                vector.destroy()
+        self._guess = self._work = self._A = None
+        if self._slot is not None:
+            if self._slot.session:
+                self._slot.session.save()
+            _registry.release(self._key, self._slot)
+        self._slot, self._comm = None, None
+        self._ksp, self._hold = (0, 0), 0
+
+    def destroy(self, pc: Any) -> None:
+        """The end of the PC, or of its Python context."""
+        self.reset(pc)
+        _live.pop(pc.handle, None)
+
+    def view(self, pc: Any, viewer: Any) -> None:
+        """What `-ksp_view` shows."""
+        settings = self._settings
+        if settings is None:
+            return
+        space, session = settings.space(), self._slot.session if self._slot else None
+        solves = f", {session.solves} solves so far" if session else ""
+        viewer.printfASCII(f"  sorlearn: learner {settings.learner}, {self.position}{solves}\n")
+        viewer.printfASCII(
+            f"  omega = {self.omega:g} in [{space.omega_min:g}, {space.omega_max:g}], safe omega = {self._safe:g}, "
+            f"cost {settings.cost}\n"
+        )
+        if self._sweeps:
+            viewer.printfASCII(f"  SOR: {self._sweeps}\n")
+
+    # -- application
+
+    def apply(self, pc: Any, x: Any, y: Any) -> None:
+        """y = M⁻¹x.  Collective."""
+        try:
+            self._sweeps.sweep(self._A or pc.getOperators()[1], x, y, self.omega)
+        except PETSc.Error as error:
+            self._explain(pc, error)
+            raise
+
+    def applyTranspose(self, pc: Any, x: Any, y: Any) -> None:
+        """y = M⁻ᵀx, for symmetric matrices and sweeps.  Collective."""
+        self._transposed = True
+        A = pc.getOperators()[1]
+        try:
+            self._sweeps.check_transpose(A)
+            self._sweeps.sweep(A, x, y, self.omega)
+        except (PETSc.Error, MatrixError) as error:
+            self._explain(pc, error)
+            raise
+
+    def _explain(self, pc: Any, error: Exception) -> None:
+        """Name the cause of what PETSc's own SOR would have refused, too."""
+        A = pc.getOperators()[1]
+        _complain(
+            pc.comm,
+            f"solver '{self._prefix}': SOR can't be applied to this matrix of type {A.getType()}: {error}; "
+            f"it needs an assembled matrix (-mat_type aij) with a full diagonal, or another -{self._prefix}pc_type",
+        )
+
+    # -- around a solve
+
+    def preSolve(self, pc: Any, ksp: Any, b: Any, x: Any) -> None:
+        """Choose ω.  Collective."""
+        if self._nested:
+            return
+        self._give_back(ksp)
+        self._active = self._learns(ksp) and not self._only_one
+        if not self._active:
+            self.omega = 1.0 if self._only_one else self._safe
+            return
+        if self._slot is None:
+            self._guarded(self._acquire, pc, ksp)
+        self._held = self._hold > 0
+        if self._held:
+            self._hold -= 1
+            self._decision = self._decision._replace(check=0.0)
+        elif not self._stopped:
+            _choosing.begin()
+            self._decide(pc, ksp)
+            _choosing.end()
+        self.omega = self._decision.omega
+        self._prepare(pc, ksp, x)
+        self._began = perf_counter()
+
+    def _learns(self, ksp: Any) -> bool:
+        """Whether the iteration count of this KSP says something about ω."""
+        norm = int(ksp.norm_type)
+        if (ksp.handle, norm) != self._ksp:
+            self._ksp = (ksp.handle, norm)
+            self._true_norm = norm == _UNPRECONDITIONED
+            self._history = 0
+            self.position = _LEARNING
+            if norm == _NONE or ksp.getType() in _ONCE:
+                self.position = f"omega held: {ksp.getType()} does not iterate to a tolerance here"
+            elif not self._repairable:
+                self.position = "omega held: -ksp_diagonal_scale forbids repeating a solve"
+            elif "esteig_" in (ksp.getOptionsPrefix() or ""):
+                self.position = "omega held: eigenvalues are being estimated"
+        return self.position is _LEARNING
+
+    def _acquire(self, pc: Any, ksp: Any) -> None:
+        self._comm = Comm(pc.comm)
+        size = pc.getOperators()[1].getSize()
+        self._key = (self._prefix, size, ksp.getType(), self._comm.size, self._settings)
+        self._slot = _registry.acquire(self._key, self._new_slot)
+
+    def _new_slot(self) -> Slot:
+        if not self._comm.root:
+            return Slot(None)
+        session = _registry.session(self._prefix, self._settings, _print)
+        if self._settings.summary:
+            _sessions.append(session)
+        return Slot(session)
+
+    def _guarded(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        """The call's result; an error inside learning is printed once, and from then on ω stands still."""
+        try:
+            return call(*arguments)
+        except Exception:
+            if not self._broken:
+                sys.stderr.write(
+                    f"sorlearn: learning stops for solver '{self._prefix}'; omega stands still for the rest of the "
+                    f"run:\n{traceback.format_exc()}"
+                )
+                sys.stderr.flush()
+            self._broken = True
+            return None
+
+    def _decide(self, pc: Any, ksp: Any) -> None:
+        """Rank 0 decides, everybody gets the value; what fails on rank 0 stops learning on all ranks."""
+        features = self._slot.features
+        context = self._guarded(self._context, pc, ksp) or ()
+        decision = self._decision
+        if self._comm.root and not self._broken:
+            session = self._slot.session
+            decision = self._guarded(session.decide, context, self._true_norm, features.nonzeros) or decision
+        if self._comm.root and self._broken:
+            decision = decision._replace(check=0.0, hold=0.0, stopped=1.0)
+        if self._comm.size > 1:
+            values = np.array(decision)
+            self._comm.share(values)
+            decision = Decision(*values.tolist())
+        self._decision, self._hold, self._stopped = decision, int(decision.hold), bool(decision.stopped)
+
+    def _context(self, pc: Any, ksp: Any) -> tuple[float, ...]:
+        """What is known of the coming solve: the user's number, or the features of the matrix.  Collective."""
+        settings = self._settings
+        if settings.context_option:
+            return (PETSc.Options().getReal(settings.context_option),)
+        if self.context is not None:
+            return (float(self.context() if callable(self.context) else self.context),)
+        if settings.context != "auto" or settings.learner != "auto":
+            return ()
+        return self._slot.features.read(pc.getOperators()[1], self._comm, ksp.rtol)
+
+    def _prepare(self, pc: Any, ksp: Any, x: Any) -> None:
+        """Keep what a repair would need."""
+        self._A = pc.getOperators()[1]
+        self._transposed = False
+        if self._decision.tighten > 0.0:
+            rtol, atol = self._tolerances = ksp.rtol, ksp.atol
+            shrink = 10.0**-self._decision.tighten
+            ksp.setTolerances(rtol=max(rtol * shrink, min(rtol, 1e-14)), atol=atol * shrink)
+        if self.omega == self._decision.fallback == self._safe or not self._repairable:
+            return
+        if ksp.guess_nonzero:
+            if self._guess is None:
+                self._guess = x.duplicate()
+            x.copy(self._guess)
+        if ksp.getErrorIfNotConverged():  # the repair comes first; postSolve restores it, then PETSc looks
+            self._strict = True
+            ksp.setErrorIfNotConverged(False)
+
+    def _give_back(self, ksp: Any) -> None:
+        """The user's settings of the KSP; also where the last solve ended in an error and never came to postSolve."""
+        if self._strict:
+            self._strict = False
+            ksp.setErrorIfNotConverged(True)
+        if self._tolerances is not None:
+            ksp.setTolerances(rtol=self._tolerances[0], atol=self._tolerances[1])
+            self._tolerances = None
+
+    def postSolve(self, pc: Any, ksp: Any, b: Any, x: Any) -> None:
+        """Repair what a trial has left, and learn.  Collective."""
+        if self._nested or not self._active:
+            return
+        seconds = perf_counter() - self._began
+        self._active = False
+        self._give_back(ksp)
+        self._guarded(self._finish, pc, ksp, b, x, seconds)
+        self._A = None
+
+    def _finish(self, pc: Any, ksp: Any, b: Any, x: Any, seconds: float) -> None:
+        iterations, reason = ksp.getIterationNumber(), ksp.getConvergedReason()
+        before, after = self._first_residual(ksp), ksp.getResidualNorm()
+        session = None if self._stopped else self._slot.session
+        total, rescued = iterations, False
+        if reason < 0:
+            worked = 0.0
+            if not self._transposed:
+                total, worked = self._repair(ksp, b, x, iterations)
+                reason, rescued = ksp.getConvergedReason(), worked > 0.0
+            if session:
+                self._guarded(session.failed, self._decision.omega, worked)
+        elif self._decision.check and iterations > 0 and not self._transposed:
+            total = self._check(pc, ksp, b, x, session, iterations)
+            rescued = total > iterations
+        if total != iterations:
+            ksp.setIterationNumber(total)
+        if self._stopped:
+            return
+        if self._settings.cost == "time":
+            seconds = float(self._comm.largest(np.array([seconds]))[0])
+        if session is None:
+            return
+        if self._held:
+            session.skip(total)
+            return
+        _learning.begin()
+        digits = log10(before / after) if before and after and reason > 0 and not rescued else -log10(ksp.rtol)
+        inode_free = self._decision.omega != 1.0 and self._slot.features.inodes
+        record = SolveRecord(
+            solve=0, omega=self._decision.omega, iterations=total, reason=reason, seconds=seconds,
+            residual_before=finite(before), residual_after=finite(after), rescued=rescued, digits=digits,
+            weight=INODE_WEIGHT if inode_free else 1.0,
+        )  # fmt: skip
+        self._guarded(session.learn, record, self._true_norm)
+        _learning.end()
+
+    def _first_residual(self, ksp: Any) -> float | None:
+        """The first residual norm of this solve, from a history of length 1 where the application keeps none."""
+        if self._history == 0:
+            self._history = -1 if len(ksp.getConvergenceHistory()) else 1
+            if self._history == 1:
+                ksp.setConvergenceHistory(1, reset=True)
+            return None
+        history = ksp.getConvergenceHistory() if self._history == 1 else ()
+        return float(history[0]) if len(history) == 1 else None
+
+    def _again(self, ksp: Any, b: Any, x: Any, omega: float, nonzero_guess: bool) -> rescue.Outcome:
+        self._nested, self.omega = True, omega
+        try:
+            return rescue.solve_again(ksp, b, x, nonzero_guess)
+        finally:
+            self._nested = False
+
+    def _repair(self, ksp: Any, b: Any, x: Any, iterations: int) -> tuple[int, float]:
+        """Solve again from the initial guess; (all iterations, ω that worked or 0).  Collective.
+
+        If nothing works, the safe ω comes last, so that the application gets what PETSc's own SOR would have left.
+        """
+        tried, fallback, safe = self._decision.omega, self._decision.fallback, self._safe
+        candidates = [omega for omega in dict.fromkeys((fallback, safe)) if omega != tried]
+        if candidates and tried == safe:
+            candidates.append(safe)
+        total = iterations
+        for omega in candidates if self._repairable else ():
+            nonzero_guess = ksp.guess_nonzero
+            if nonzero_guess:
+                self._guess.copy(x)
+            outcome = self._again(ksp, b, x, omega, nonzero_guess)
+            total += outcome.iterations
+            if outcome.reason > 0:
+                return total, omega
+        return (ksp.getIterationNumber() if candidates else iterations), 0.0
+
+    def _check(self, pc: Any, ksp: Any, b: Any, x: Any, session: Session | None, iterations: int) -> int:
+        """Measure the true residual; where it is too large, go on with the safe ω.  Returns all iterations."""
+        _checking.begin()
+        A = pc.getOperators()[0]
+        if self._work is None:
+            self._work = b.duplicate()
+        relative = rescue.relative_residual(A, b, x, self._work)
+        verdict = np.zeros(1)
+        if session and relative > 0.0:
+            verdict[0] = bool(self._guarded(session.accuracy.suspicious, self._decision.omega, relative))
+        self._comm.share(verdict)
+        total = iterations
+        if verdict[0] and self._repairable:
+            total += self._go_on(ksp, A, b, x, session, relative)
+        _checking.end()
+        return total
+
+    def _go_on(self, ksp: Any, A: Any, b: Any, x: Any, session: Session | None, relative: float) -> int:
+        """From an answer that may be worse than the safe ω's, let the safe ω judge it; returns its iterations."""
+        if self._guess is None:
+            self._guess = x.duplicate()
+        x.copy(self._guess)
+        reason, iterations = ksp.getConvergedReason(), ksp.getIterationNumber()
+        outcome = self._again(ksp, b, x, self._safe, True)
+        if outcome.reason < 0:
+            self._guess.copy(x)
+            ksp.setConvergedReason(reason)
+            ksp.setIterationNumber(iterations)
+        after = rescue.relative_residual(A, b, x, self._work)
+        if session:
+            self._guarded(session.accuracy.settle, self._decision.omega, relative, after, outcome.iterations)
+        return outcome.iterations
+
+
+def _at_exit() -> None:
+    """Save, report, and let go of PCs that are still alive: on 3.18 they would crash the interpreter's end."""
+    if PETSc.Sys.isInitialized() and not PETSc.Sys.isFinalized():
+        for handle in list(_live):
+            library().PCSetType(ctypes.c_void_p(handle), b"none")
+    for session in _sessions:
+        _print(session.summary()) if PETSc.Sys.isInitialized() else print(session.summary(), flush=True)
+
+
+atexit.register(_at_exit)

@@ -1,0 +1,317 @@
+"""One tuned sequence of solves: who decides, and who writes.
+
+A session lives on rank 0 and knows neither PETSc nor MPI: the PC hands it what is known before a solve and what
+came of it, and tells the other ranks what it decided.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict, deque
+from math import isfinite
+from typing import Any, Callable, NamedTuple
+
+import numpy as np
+
+from . import checkpoint
+from .accuracy import BINS, Accuracy, bin_of, omega_of
+from .cost import COSTS, MIN_DIGITS, SolveRecord, Steady
+from .errors import StateError
+from .journal import Journal
+from .learners import Choice, Learner, learner_class
+from .options import STEM, Settings
+
+#: Solves between two saves, and records kept for Python programs.
+SAVE_EVERY, RECORDS = 500, 1000
+#: Seconds that deciding and learning take, and the parts of an iteration: callbacks, and a nonzero's way from memory.
+DECISION, CALLBACK, NONZERO = 40e-6, 1.0e-6, 2.2e-9
+#: Solves decided one by one before deciding may pause, and the most solves that it pauses for.
+WARM_UP, LONGEST_HOLD = 30, 31
+#: Most solves to wait after a failure that nothing could repair.
+LONGEST_PAUSE = 1024
+
+
+class Decision(NamedTuple):
+    """What rank 0 tells the others before a solve; all are numbers, so that it travels as one small array."""
+
+    omega: float
+    #: ω to repair a failure with: the safe one or, where that has failed, the one that worked best.
+    fallback: float
+    #: Whether to measure the true residual afterwards.
+    check: float = 0.0
+    #: Decimal digits by which the tolerance is tightened, so that the answer is as good as the safe ω's.
+    tighten: float = 0.0
+    #: Further solves that just repeat ω, because deciding would cost more than it can gain.
+    hold: float = 0.0
+    #: Whether learning has stopped for good.
+    stopped: float = 0.0
+
+
+class Session:
+    """Learner, accuracy, journal and saved state of one solver.
+
+    Parameters
+    ----------
+    name : str
+        Options prefix of the solver.
+    settings : Settings
+        Its options.
+    say : callable
+        Prints a line for the user.
+    learner : Learner, optional
+        One that other solvers of the group share.
+    """
+
+    _REMEMBERED = (
+        "solves", "iterations", "failures", "rescues", "safe_solves", "safe_iterations",
+        "pause", "backoff", "safe_fails", "mean_iterations",
+    )  # fmt: skip
+
+    def __init__(self, name: str, settings: Settings, say: Callable[[str], None], learner: Learner | None = None):
+        self.name, self.settings, self.say = name, settings, say
+        self.learner = learner or learner_class(settings.learner)(space=settings.space(), seed=settings.seed)
+        self.accuracy = Accuracy(settings.omega)
+        self.failed_loss = np.zeros(BINS)
+        self.best_loss = np.zeros(BINS)
+        self.solves = self.iterations = self.failures = self.rescues = 0
+        self.safe_solves = self.safe_iterations = 0
+        self.mean_iterations = 0.0
+        self.pause, self.backoff, self.safe_fails = 0, 1, False
+        self.asked: Choice | None = None
+        self._trial_failed = False
+        self.records: deque[SolveRecord] = deque(maxlen=RECORDS)
+        self._steady = Steady() if settings.cost == "time" else None
+        self._journal = Journal(settings.journal, name, self._option("journal")) if settings.journal else None
+        if settings.load:
+            self._load(settings.load)
+
+    def _option(self, option: str) -> str:
+        return f"-{self.name}{STEM}{option}"
+
+    # -- before a solve
+
+    def decide(self, context: tuple[float, ...], true_norm: bool, nonzeros: int) -> Decision:
+        """Choose ω for the coming solve.
+
+        Parameters
+        ----------
+        context : tuple of float
+            What is known about it.
+        true_norm : bool
+            Whether the KSP itself tests the true residual, so that nothing needs measuring.
+        nonzeros : int
+            Nonzeros of the matrix on this process, for the price of an iteration.
+        """
+        fallback = self._fallback()
+        if self.pause > 0:
+            self.pause -= 1
+            self.asked = None
+            return Decision(fallback, fallback)
+        self.asked = self.learner.choose(context)
+        omega = self.asked.omega
+        if omega != self.settings.omega and not self.accuracy.allows(omega):
+            omega = fallback
+        check = tighten = 0.0
+        if not true_norm and self.settings.learner != "fixed":
+            check, tighten = float(self.accuracy.due(omega)), self.accuracy.digits_lost(omega)
+        return Decision(omega, fallback, check, tighten, self._hold(nonzeros))
+
+    def _fallback(self) -> float:
+        tried = np.flatnonzero(self.best_loss)
+        if not self.safe_fails or not len(tried):
+            return self.settings.omega
+        return omega_of(int(tried[np.argmin(self.best_loss[tried])]))
+
+    def _hold(self, nonzeros: int) -> int:
+        """A solve much shorter than three decisions is worth deciding only now and then."""
+        each = self.settings.monitor or self.settings.journal or self.settings.cost == "time"
+        if each or self.solves < WARM_UP:
+            return 0
+        solve = 5e-6 + (self.mean_iterations + 1.0) * (CALLBACK + NONZERO * nonzeros)
+        return min(int(0.5 * (2.5 * DECISION / solve) ** 2), LONGEST_HOLD)
+
+    # -- after a solve
+
+    def failed(self, omega: float, worked: float) -> None:
+        """A solve at `omega` failed; it was repaired with `worked`, or not at all (0)."""
+        self.failures += 1
+        self._trial_failed = True
+        if omega != self.settings.omega:
+            self.accuracy.ban(omega)
+            self.best_loss[bin_of(omega)] = 0.0
+        if worked:
+            self.rescues += 1
+        else:
+            self.pause, self.backoff = self.backoff, min(2 * self.backoff, LONGEST_PAUSE)
+        if worked != self.settings.omega:
+            self.safe_fails = True
+
+    def learn(self, record: SolveRecord, true_norm: bool) -> None:
+        """Charge the solve, tell the learner, and write it down."""
+        choice = self.asked
+        if not true_norm:
+            record = record._replace(digits=max(record.digits - self.accuracy.digits_lost(record.omega), MIN_DIGITS))
+        loss = COSTS[self.settings.cost](record)
+        if not isfinite(loss):
+            raise ValueError(f"cost {loss} of a solve with omega = {record.omega:g}")
+        self.solves += 1
+        record = record._replace(solve=self.solves, cost=loss)
+        if choice is not None:
+            record = record._replace(context=choice.context, propensity=choice.propensity, explored=choice.explored)
+            if record.iterations > 0:
+                self._update(choice, record, self._steady(loss) if self._steady else loss)
+        self._count(record)
+        self._write(record)
+
+    def _update(self, choice: Choice, record: SolveRecord, loss: float) -> None:
+        asked, played = bin_of(choice.omega), bin_of(record.omega)
+        if asked != played:  # the choice is left alone: it costs what it cost when it failed
+            loss = max(loss, self.failed_loss[asked])
+        elif self._trial_failed:
+            self.failed_loss[asked] = max(self.failed_loss[asked], loss)
+        else:
+            old = self.best_loss[played]
+            self.best_loss[played] = 0.8 * old + 0.2 * loss if old else loss
+        self._trial_failed = False
+        self.learner.update(choice, loss)
+
+    def _count(self, record: SolveRecord) -> None:
+        self.iterations += record.iterations
+        self.mean_iterations += max(0.05, 1.0 / self.solves) * (record.iterations - self.mean_iterations)
+        if record.omega == self.settings.omega:
+            self.safe_solves += 1
+            self.safe_iterations += record.iterations
+        self.accuracy.earn(record.iterations)
+
+    def skip(self, iterations: int) -> None:
+        """A solve went by with an ω that was held."""
+        self.solves += 1
+        self.iterations += iterations
+
+    def _write(self, record: SolveRecord) -> None:
+        self.records.append(record)
+        if self.settings.monitor:
+            flag = " explored" * record.explored + " rescued" * record.rescued
+            self.say(
+                f"  sorlearn {self.name or '(no prefix)'} solve {record.solve}: omega {record.omega:.4f}, "
+                f"{record.iterations} iterations, reason {record.reason}, cost {record.cost:.4g}{flag}"
+            )
+        if self._journal:
+            self._journal.write(record)
+        if self.settings.save and self.solves % SAVE_EVERY == 0:
+            self.save()
+
+    # -- what stays
+
+    def state(self) -> dict[str, Any]:
+        """All that choosing as before needs: plain arrays and numbers."""
+        return {
+            "learner": self.learner.state(),
+            "accuracy": self.accuracy.state(),
+            "failed_loss": self.failed_loss,
+            "best_loss": self.best_loss,
+            **{name: getattr(self, name) for name in self._REMEMBERED},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where the session that returned this state stopped.
+
+        Raises
+        ------
+        StateError
+            If it is another learner's or damaged; the session is then unchanged.
+        """
+        accuracy = Accuracy(self.settings.omega)
+        try:
+            accuracy.restore(state["accuracy"])
+            failed, best = (np.array(state[name], float).reshape(BINS) for name in ("failed_loss", "best_loss"))
+            numbers = {name: type(getattr(self, name))(state[name]) for name in self._REMEMBERED}
+            learner = state["learner"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise StateError(f"the state is damaged: {error!r}") from None
+        self.learner.restore(learner)
+        self.accuracy, self.failed_loss, self.best_loss = accuracy, failed, best
+        for name, value in numbers.items():
+            setattr(self, name, value)
+
+    def _load(self, path: str) -> None:
+        try:
+            self.restore(checkpoint.load(path, self.name))
+        except StateError as error:
+            self.say(f"sorlearn: {self._option('load')}: {error}; learning starts afresh")
+
+    def save(self) -> None:
+        """Write the state, if asked to; a path that can't be written costs a message, not the run."""
+        if not self.settings.save or not self.solves:
+            return
+        try:
+            checkpoint.save(self.settings.save, self.name, self.state())
+        except OSError as error:
+            self.say(
+                f"sorlearn: {self._option('save')} {self.settings.save}: {error.strerror}; "
+                "what was saved before is untouched"
+            )
+
+    def summary(self) -> str:
+        """A few lines for the end of the run."""
+        mean = self.iterations / max(self.solves, 1)
+        text = (
+            f"sorlearn summary of {self.name or '(no prefix)'}: learner {self.settings.learner}, {self.solves} solves, "
+            f"{self.iterations} iterations ({mean:.2f} a solve)"
+        )
+        if self.records:
+            omegas = np.array([record.omega for record in self.records])
+            text += f"\n  omega: median of the last {len(omegas)}: {np.median(omegas):.3f}, last {omegas[-1]:.3f}"
+        if self.safe_solves:
+            safe = self.safe_iterations / self.safe_solves
+            saved = 100.0 * (1.0 - mean / safe) if safe else 0.0
+            text += (
+                f"\n  safe omega {self.settings.omega:g}: {safe:.2f} iterations a solve in {self.safe_solves} solves; "
+                f"saved against it: {saved:.0f} %"
+            )
+        return text + f"\n  failed: {self.failures}, repaired: {self.rescues}"
+
+
+class Registry:
+    """What waits for its solver to come back, and the learners that groups share.
+
+    A solver that is destroyed gives back what it learned; the next one of the same name, size and type goes on with
+    it.  Numbers of five and more digits in a name are ids that change with every object, and count as equal.
+    """
+
+    LIMIT = 256
+
+    def __init__(self) -> None:
+        self.waiting: OrderedDict[tuple[Any, ...], list[Any]] = OrderedDict()
+        self.groups: dict[tuple[Any, ...], Learner] = {}
+
+    def acquire(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        """What waits under this key, else what `make` makes."""
+        key = self._key(key)
+        waiting = self.waiting.pop(key, [])
+        if not waiting:
+            return make()
+        found = waiting.pop()
+        if waiting:
+            self.waiting[key] = waiting
+        return found
+
+    def release(self, key: tuple[Any, ...], slot: Any) -> None:
+        """Keep this for the next solver of its kind; returns nothing, forgets the oldest kinds."""
+        self.waiting.setdefault(self._key(key), []).append(slot)
+        self.waiting.move_to_end(self._key(key))
+        if len(self.waiting) > self.LIMIT:
+            self.waiting.popitem(last=False)
+
+    def session(self, name: str, settings: Settings, say: Callable[[str], None]) -> Session:
+        """A new session; its learner is the group's where there is a group."""
+        if settings.group is None:
+            return Session(name, settings, say)
+        key = (settings.group, settings.learner, settings.space(), settings.seed)
+        session = Session(name, settings, say, self.groups.get(key))
+        self.groups[key] = session.learner
+        return session
+
+    @staticmethod
+    def _key(key: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (re.sub(r"\d{5,}", "#", key[0]), *key[1:])

@@ -1,0 +1,74 @@
+"""Applying PETSc's SOR with a given ω: the only place where ω reaches PETSc."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any, Callable
+
+from petsc4py import PETSc
+
+from .errors import MatrixError
+
+# MatSORType of petscmat.h; petsc4py's names for them differ between versions.
+_ZERO_GUESS = 16
+_SWEEPS = {
+    "symmetric": 3, "backward": 2, "forward": 1,
+    "local_symmetric": 12, "local_backward": 8, "local_forward": 4,
+}  # fmt: skip
+#: Matrix types whose SOR refuses every ω but 1.
+ONLY_ONE = ("seqbaij", "mpibaij")
+#: Inode kernels of AIJ matrices sweep faster at ω = 1 exactly: an iteration of CG at another ω costs this many at 1.
+INODE_WEIGHT = 1.6
+
+
+class Sweeps:
+    """Kind and number of sweeps: what `-pc_sor_*` says for a prefix.
+
+    Parameters
+    ----------
+    options : petsc4py.PETSc.Options
+        With the prefix of the solver.
+    """
+
+    def __init__(self, options: Any):
+        self.kind = "local_symmetric"
+        for kind in _SWEEPS:
+            if options.getBool("pc_sor_" + kind, False):
+                self.kind = kind
+        self.shift = options.getReal("pc_sor_diagonal_shift", 0.0)
+        self.its = options.getInt("pc_sor_its", 1)
+        self.lits = options.getInt("pc_sor_lits", 1)
+        self._flags = _SWEEPS[self.kind] | _ZERO_GUESS
+        casts_shift = PETSc.Sys.getVersion() < (3, 20, 0) and self.shift != int(self.shift)
+        self.sweep: Callable[[Any, Any, Any, float], None] = self._by_address if casts_shift else self._sweep
+
+    def __str__(self) -> str:
+        return f"type = {self.kind}, iterations = {self.its}, local iterations = {self.lits}"
+
+    def _sweep(self, A: Any, x: Any, y: Any, omega: float) -> None:
+        A.SOR(x, y, omega, self._flags, self.shift, self.its, self.lits)
+
+    def _by_address(self, A: Any, x: Any, y: Any, omega: float) -> None:
+        """The same through C: petsc4py before 3.20 turns a fractional shift into an integer."""
+        handle, integer, real = ctypes.c_void_p, ctypes.c_int, ctypes.c_double
+        index = ctypes.c_int64 if PETSc.IntType().itemsize == 8 else ctypes.c_int32
+        error = library().MatSOR(
+            handle(A.handle), handle(x.handle), real(omega), integer(self._flags), real(self.shift),
+            index(self.its), index(self.lits), handle(y.handle),
+        )  # fmt: skip
+        if error:
+            raise PETSc.Error(error)
+
+    def check_transpose(self, A: Any) -> None:
+        """Raise MatrixError unless the sweeps are their own transpose, as PCSOR does."""
+        known, symmetric = A.isSymmetricKnown()
+        if not (known and symmetric and self.kind in ("symmetric", "local_symmetric")):
+            raise MatrixError(
+                "SOR has a transpose only for a symmetric matrix (MatSetOption MAT_SYMMETRIC) "
+                "and symmetric sweeps (-pc_sor_symmetric, -pc_sor_local_symmetric)"
+            )
+
+
+def library() -> ctypes.PyDLL:
+    """PETSc's C library."""
+    return ctypes.PyDLL(PETSc.__file__)
