@@ -113,6 +113,7 @@ class PC:
         except OptionError as error:
             if not getattr(sys, "orig_argv", None):  # inside a C program PETSc 3.18 shows nothing of an exception
                 _complain(pc.comm, str(error))
+                pc.comm.barrier()  # the other ranks' exceptions end the job: not before rank 0 has spoken
             raise
         if PETSc.Options().hasName("help") and pc.comm.getRank() == 0:
             _print(options.help_text(self._prefix))
