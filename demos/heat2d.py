@@ -45,7 +45,7 @@ def coordinates(da, h):
 
 
 def laplacian(da, h):
-    L = da.createMatrix()
+    L = da.createMat()
     n, m = da.getSizes()
     (xs, xe), (ys, ye) = da.getRanges()
     row, col = PETSc.Mat.Stencil(), PETSc.Mat.Stencil()

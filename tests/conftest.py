@@ -29,6 +29,7 @@ def _environment() -> dict[str, str]:
         OMPI_ALLOW_RUN_AS_ROOT="1",
         OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
         OMPI_MCA_rmaps_base_oversubscribe="1",
+        MPIR_CVAR_CH4_PROGRESS_THROTTLE="1",
     )
     env.pop("PETSC_OPTIONS", None)
     return env
@@ -82,12 +83,6 @@ def run(nprocs, *command, options="", env=None, cwd=None, timeout=120, check=Tru
     if check and process.returncode != 0:
         pytest.fail(f"exit status {process.returncode}: {shlex.join(command)}\n{out}\n{err}")
     return subprocess.CompletedProcess(command, process.returncode, out, err)
-
-
-@pytest.fixture(scope="session")
-def mpiexec():
-    """The function `run`."""
-    return run
 
 
 def pkg_config(*flags):

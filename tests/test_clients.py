@@ -51,7 +51,7 @@ def program(client, compiled, tutorial):
 
 @pytest.fixture
 def outcome(client, program, tmp_path):
-    """Function that runs the client with some options and returns its `Outcome`; every solve must converge."""
+    """Function that runs the client with some options, checks that it converges and returns its `Outcome`."""
 
     def solve(nprocs, options):
         saved = tmp_path / "solution"
@@ -75,7 +75,8 @@ def read_vector(path: Path) -> np.ndarray:
 def test_same_answer_with_learned_omega(outcome, nprocs):
     native = outcome(nprocs, "-ksp_rtol 1e-10 -pc_type sor")
     learned = outcome(nprocs, f"-ksp_rtol 1e-10 {FLAGS}")
-    assert len(learned.iterations) == len(native.iterations)
+    assert len(learned.iterations) >= len(native.iterations)  # more where a solve was repaired
+    assert sum(learned.iterations) < sum(native.iterations)
     scale = np.linalg.norm(native.solution)
     assert np.linalg.norm(learned.solution - native.solution) <= 1e-6 * scale
 

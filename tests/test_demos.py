@@ -26,10 +26,11 @@ def numbers(nprocs, module, *arguments, **keywords):
         "import json, sys; sys.path.insert(0, sys.argv.pop(1)); "
         f"import {module}; result = {module}.main(quick=True, **{keywords!r}); "
         "from petsc4py import PETSc; "
-        "PETSc.COMM_WORLD.rank == 0 and print(json.dumps(result))"
+        "PETSc.COMM_WORLD.rank == 0 and print('result:', json.dumps(result))"
     )
     output = run(nprocs, sys.executable, "-c", code, DEMOS, *arguments).stdout
-    return json.loads(output.splitlines()[-1])
+    (line,) = (line for line in output.splitlines() if line.startswith("result: "))
+    return json.loads(line.partition(" ")[2])
 
 
 def test_every_demo_is_listed():
