@@ -13,7 +13,7 @@ say() { echo "set-up: $*" >&2; }
 
 # petsc4py can be installed and yet not load (Debian's, without petsc-dev), so load it.
 has_petsc() { "$1" -c "import numpy, scipy; from petsc4py import PETSc" >/dev/null 2>&1; }
-has_tools() { "$1" -c "import hypothesis, matplotlib, mpi4py, pytest" >/dev/null 2>&1; }
+has_tools() { "$1" -c "import hypothesis, pytest" >/dev/null 2>&1; }
 
 find_python() {
     for candidate in python3 /usr/bin/python3; do
@@ -68,15 +68,11 @@ build_petsc() {
     has_petsc "$venv/bin/python3" || { say "petsc4py was built and doesn't load"; exit 1; }
 }
 
-# Python packages that the chosen Python lacks go beside it, not into it.
+# Test packages that the chosen Python lacks go beside it, not into it.
 add_tools() {
-    say "adding test packages to $1 in .venv-tools"
-    if "$1" -m venv --system-site-packages .venv-tools &&
-        .venv-tools/bin/python3 -m pip install -q --disable-pip-version-check pytest hypothesis matplotlib mpi4py; then
-        bin=$PWD/.venv-tools/bin:$bin
-    else
-        say "tests need pytest and hypothesis, demos matplotlib: please install them for $1"
-    fi
+    say "adding pytest and hypothesis in .setup/packages"
+    "$1" -m pip install -q --disable-pip-version-check --target .setup/packages pytest hypothesis ||
+        say "the tests need pytest and hypothesis; please install them for $1"
 }
 
 if [ "${2-}" = pypi ]; then
@@ -102,18 +98,17 @@ if [ "$bin" = "$venv/bin" ]; then
 fi
 has_tools "$python" || add_tools "$python"
 
-petsc=$("$python" -c "
-import os, petsc4py
-config = petsc4py.get_config()
-print(os.path.join(config['PETSC_DIR'], config.get('PETSC_ARCH') or ''))")
+petsc_config() { "$python" -c "import petsc4py; print(petsc4py.get_config().get('$1', ''))"; }
+dir=$(petsc_config PETSC_DIR)
+arch=$(petsc_config PETSC_ARCH)
 mkdir -p "$(dirname "$env_file")"
 cat >"$env_file" <<END
 export PATH="$bin:\$PATH"
-export PYTHONPATH="$PWD\${PYTHONPATH:+:\$PYTHONPATH}"
-export PKG_CONFIG_PATH="${petsc%/}/lib/pkgconfig\${PKG_CONFIG_PATH:+:\$PKG_CONFIG_PATH}"
-export PETSC_DIR="${petsc%/}" PETSC_ARCH= OMP_NUM_THREADS=1
+export PYTHONPATH="$PWD:$PWD/.setup/packages\${PYTHONPATH:+:\$PYTHONPATH}"
+export PKG_CONFIG_PATH="$dir${arch:+/$arch}/lib/pkgconfig\${PKG_CONFIG_PATH:+:\$PKG_CONFIG_PATH}"
+export PETSC_DIR="$dir" PETSC_ARCH="$arch" OMP_NUM_THREADS=1
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 # more ranks than cores: allowed in Open MPI, less spinning in MPICH
 export OMPI_MCA_rmaps_base_oversubscribe=1 MPIR_CVAR_CH4_PROGRESS_THROTTLE=1
 END
-say "using $python with PETSc in ${petsc%/}"
+say "using $python with PETSc in $dir${arch:+/$arch}"
