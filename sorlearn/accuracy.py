@@ -18,7 +18,14 @@ CHECK_WORK = 0.5
 #: Share of all work that may go into measurements after the first in every bin.
 SHARE = 0.008
 #: log10 of how much larger than the reference a true residual may be before the safe ω looks into it.
-SUSPECT = 0.18
+SUSPECT = 0.12
+#: Digits asked for beyond the reference: the safe ω's own residuals spread below it, and no solve may end above
+#: twice the one that the safe ω would have left.
+RESERVE = 0.1
+#: Digits beyond the user's tolerance that the safe ω goes on to, because it would have stepped over it, too.
+OVERSHOOT = 0.3
+#: How fast digits that were once lost are forgotten; what is lost counts at once.
+FORGET = 0.03
 #: Digits lost beyond which tightening the tolerance isn't tried any more: ω is dropped.
 HOPELESS = 2.0
 
@@ -52,7 +59,7 @@ class Accuracy:
     Attributes
     ----------
     lost : (BINS,) array
-        Decimal digits that an answer lacks against the safe ω's if the tolerance is the user's, running mean.
+        Decimal digits that an answer lacks against the safe ω's if the tolerance is the user's, about the most.
     checks : (BINS,) array
         Number of measurements.
     banned : (BINS,) array
@@ -84,10 +91,11 @@ class Accuracy:
         i = bin_of(omega)
         if i == self._safe:
             return 0.0
+        lost = float(self.lost[i])
         if not self.checks[i]:
             known = np.flatnonzero(self.checks)
-            return max(float(np.interp(i, known, self.lost[known])), 0.0) if len(known) else 0.0
-        return max(float(self.lost[i]), 0.0)
+            lost = float(np.interp(i, known, self.lost[known])) if len(known) else 0.0
+        return max(lost + RESERVE, 0.0)
 
     def suspicious(self, omega: float, relative: float) -> bool:
         """Take note of a measured ‖b − Ax‖/‖b‖; True if the answer may be worse than the safe ω's."""
@@ -97,9 +105,7 @@ class Accuracy:
             self.checks[self._safe] += 1
             self.reference += (0.3 if self.reference else 1.0) * (level - self.reference)
             return False
-        if not self.reference:
-            return False
-        if level - self.reference > SUSPECT:
+        if not self.reference or level - self.reference > SUSPECT:
             return True
         self._note(omega, level - self.reference)
         return False
@@ -107,18 +113,23 @@ class Accuracy:
     def settle(self, omega: float, before: float, after: float, iterations: int) -> None:
         """A suspicion was looked into: the safe ω went on for `iterations` and left ‖b − Ax‖/‖b‖ at `after`.
 
-        If it accepted the answer as it was, the instance was hard, not ω bad.
+        What it left above the reference the instance is to blame for, not ω.
         """
-        self.reference += 0.3 * (_level(after) - self.reference)
+        level = _level(after)
+        if not self.reference:
+            self.reference = level
+        if level > self.reference:
+            self.reference += 0.3 * (level - self.reference)
         if iterations > 0:
-            self._note(omega, _level(before) - _level(after))
+            self._note(omega, _level(before) - max(level, self.reference))
             if self.lost[bin_of(omega)] > HOPELESS:
                 self.ban(omega)
 
     def _note(self, omega: float, excess: float) -> None:
-        i, tightened = bin_of(omega), self.digits_lost(omega)
+        i = bin_of(omega)
+        lost = excess + self.digits_lost(omega)
+        self.lost[i] += (1.0 if lost > self.lost[i] or not self.checks[i] else FORGET) * (lost - self.lost[i])
         self.checks[i] += 1
-        self.lost[i] += max(0.3, 1.0 / self.checks[i]) * (excess + tightened - self.lost[i])
 
     def ban(self, omega: float) -> None:
         """Leave this ω and its neighbours alone from now on; the safe ω is never left alone."""

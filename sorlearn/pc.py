@@ -14,6 +14,7 @@ import numpy as np
 from petsc4py import PETSc
 
 from . import options, rescue
+from .accuracy import OVERSHOOT
 from .comm import Comm
 from .context import Features
 from .cost import SolveRecord, finite
@@ -23,6 +24,9 @@ from .sor import INODE_WEIGHT, ONLY_ONE, Sweeps, library
 
 _LEARNING = "learning"
 _NONE, _UNPRECONDITIONED = int(PETSc.KSP.NormType.NONE), int(PETSc.KSP.NormType.UNPRECONDITIONED)
+_MAX_IT = int(PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT)
+#: Digits credited where nobody says how many were asked for.
+_DIGITS = 8.0
 #: KSP types that apply the preconditioner once.
 _ONCE = ("preonly", "none")
 
@@ -70,11 +74,14 @@ class PC:
         Relaxation factor in use.
     context : float, callable or None
         A user's context: a number to be set before each solve, or a function that returns it.
+    guarded : bool
+        Whether `sorlearn.KSP` runs the solves, which cuts trials off when they get too dear.
     """
 
     def __init__(self, overrides: dict[str, Any] | None = None):
         self.overrides = overrides or {}
         self.context: float | Callable[[], float] | None = None
+        self.guarded = False
         self.position = "no solve so far"
         self.omega = self._safe = 1.0
         self._prefix = ""
@@ -89,7 +96,7 @@ class PC:
         self._repairable, self._strict, self._transposed = True, False, False
         self._hold = 0
         self._began = 0.0
-        self._tolerances: tuple[float, float] | None = None
+        self._tolerances: tuple[float, float, float, int] | None = None
         self._true_norm = False
         self._ksp: tuple[int, int] = (0, 0)
         self._history = 0
@@ -244,6 +251,8 @@ class PC:
                 self.position = f"omega held: {ksp.getType()} does not iterate to a tolerance here"
             elif not self._repairable:
                 self.position = "omega held: -ksp_diagonal_scale forbids repeating a solve"
+            elif self.guarded and ksp.getType() == "python":
+                self.position = "omega held: the guarded solver's inner KSP decides"
             elif "esteig_" in (ksp.getOptionsPrefix() or ""):
                 self.position = "omega held: eigenvalues are being estimated"
         return self.position is _LEARNING
@@ -251,13 +260,13 @@ class PC:
     def _acquire(self, pc: Any, ksp: Any) -> None:
         self._comm = Comm(pc.comm)
         size = pc.getOperators()[1].getSize()
-        self._key = (self._prefix, size, ksp.getType(), self._comm.size, self._settings)
+        self._key = (self._prefix, size, ksp.getType(), self._comm.size, self._settings, self.guarded)
         self._slot = _registry.acquire(self._key, self._new_slot)
 
     def _new_slot(self) -> Slot:
         if not self._comm.root:
             return Slot(None)
-        session = _registry.session(self._prefix, self._settings, _print)
+        session = _registry.session(self._prefix, self._settings, _print, self.guarded)
         if self._settings.summary:
             _sessions.append(session)
         return Slot(session)
@@ -307,10 +316,8 @@ class PC:
         """Keep what a repair would need."""
         self._A = pc.getOperators()[1]
         self._transposed = False
-        if self._decision.tighten > 0.0:
-            rtol, atol = self._tolerances = ksp.rtol, ksp.atol
-            shrink = 10.0**-self._decision.tighten
-            ksp.setTolerances(rtol=max(rtol * shrink, min(rtol, 1e-14)), atol=atol * shrink)
+        if self._decision.tighten or self._decision.limit:
+            self._tighten(ksp, self._decision.tighten, self._decision.limit)
         if self.omega == self._decision.fallback == self._safe or not self._repairable:
             return
         if ksp.guess_nonzero:
@@ -321,13 +328,24 @@ class PC:
             self._strict = True
             ksp.setErrorIfNotConverged(False)
 
+    def _tighten(self, ksp: Any, digits: float, limit: float = 0.0) -> None:
+        """Ask for more digits, and for no more iterations than the guard allows, until `_give_back`."""
+        rtol, atol, _, max_it = self._tolerances = ksp.getTolerances()
+        shrink = 10.0**-digits
+        ksp.setTolerances(
+            rtol=max(rtol * shrink, min(rtol, 1e-14)),
+            atol=atol * shrink,
+            max_it=min(max_it, int(limit)) if limit else max_it,
+        )
+
     def _give_back(self, ksp: Any) -> None:
         """The user's settings of the KSP; also where the last solve ended in an error and never came to postSolve."""
         if self._strict:
             self._strict = False
             ksp.setErrorIfNotConverged(True)
         if self._tolerances is not None:
-            ksp.setTolerances(rtol=self._tolerances[0], atol=self._tolerances[1])
+            rtol, atol, _, max_it = self._tolerances
+            ksp.setTolerances(rtol=rtol, atol=atol, max_it=max_it)
             self._tolerances = None
 
     def postSolve(self, pc: Any, ksp: Any, b: Any, x: Any) -> None:
@@ -345,6 +363,9 @@ class PC:
         before, after = self._first_residual(ksp), ksp.getResidualNorm()
         session = None if self._stopped else self._slot.session
         total, rescued = iterations, False
+        if self._cut(ksp, reason, iterations):
+            outcome = self._again(ksp, b, x, self._safe, True)
+            total, reason, rescued = iterations + outcome.iterations, outcome.reason, outcome.reason > 0
         if reason < 0:
             worked = 0.0
             if not self._transposed:
@@ -367,7 +388,8 @@ class PC:
             session.skip(total)
             return
         _learning.begin()
-        digits = log10(before / after) if before and after and reason > 0 and not rescued else -log10(ksp.rtol)
+        asked = -log10(ksp.rtol) if ksp.rtol > 0.0 else _DIGITS
+        digits = log10(before / after) if before and after and reason > 0 and not rescued else asked
         inode_free = self._decision.omega != 1.0 and self._slot.features.inodes
         record = SolveRecord(
             solve=0, omega=self._decision.omega, iterations=total, reason=reason, seconds=seconds,
@@ -376,6 +398,11 @@ class PC:
         )  # fmt: skip
         self._guarded(session.learn, record, self._true_norm)
         _learning.end()
+
+    def _cut(self, ksp: Any, reason: int, iterations: int) -> bool:
+        """Whether this solve ended at the guard's limit, not at the user's: the safe ω goes on from its iterate."""
+        at_limit = 0 < self._decision.limit <= iterations < ksp.max_it
+        return at_limit and reason == _MAX_IT and not self._transposed and self._decision.omega != self._safe
 
     def _first_residual(self, ksp: Any) -> float | None:
         """The first residual norm of this solve, from a history of length 1 where the application keeps none."""
@@ -437,7 +464,11 @@ class PC:
             self._guess = x.duplicate()
         x.copy(self._guess)
         reason, iterations = ksp.getConvergedReason(), ksp.getIterationNumber()
-        outcome = self._again(ksp, b, x, self._safe, True)
+        self._tighten(ksp, OVERSHOOT)
+        try:
+            outcome = self._again(ksp, b, x, self._safe, True)
+        finally:
+            self._give_back(ksp)
         if outcome.reason < 0:
             self._guess.copy(x)
             ksp.setConvergedReason(reason)

@@ -19,6 +19,7 @@ from .cost import COSTS, MIN_DIGITS, SolveRecord, Steady
 from .errors import StateError
 from .journal import Journal
 from .learners import Choice, Learner, learner_class
+from .ledger import Ledger
 from .options import STEM, Settings
 
 #: Solves between two saves, and records kept for Python programs.
@@ -43,6 +44,8 @@ class Decision(NamedTuple):
     tighten: float = 0.0
     #: Further solves that just repeat ω, because deciding would cost more than it can gain.
     hold: float = 0.0
+    #: Iterations after which a guarded trial is cut off and continued with the safe ω; 0 without a guard.
+    limit: float = 0.0
     #: Whether learning has stopped for good.
     stopped: float = 0.0
 
@@ -60,6 +63,8 @@ class Session:
         Prints a line for the user.
     learner : Learner, optional
         One that other solvers of the group share.
+    guarded : bool
+        Whether trials must be paid for out of a `Ledger`.
     """
 
     _REMEMBERED = (
@@ -67,7 +72,14 @@ class Session:
         "pause", "backoff", "safe_fails", "mean_iterations",
     )  # fmt: skip
 
-    def __init__(self, name: str, settings: Settings, say: Callable[[str], None], learner: Learner | None = None):
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        say: Callable[[str], None],
+        learner: Learner | None = None,
+        guarded: bool = False,
+    ):
         self.name, self.settings, self.say = name, settings, say
         self.learner = learner or learner_class(settings.learner)(space=settings.space(), seed=settings.seed)
         self.accuracy = Accuracy(settings.omega)
@@ -79,6 +91,7 @@ class Session:
         self.pause, self.backoff, self.safe_fails = 0, 1, False
         self.asked: Choice | None = None
         self._trial_failed = False
+        self.ledger = Ledger(settings.seed) if guarded else None
         self.records: deque[SolveRecord] = deque(maxlen=RECORDS)
         self._steady = Steady() if settings.cost == "time" else None
         self._journal = Journal(settings.journal, name, self._option("journal")) if settings.journal else None
@@ -107,6 +120,9 @@ class Session:
             self.pause -= 1
             self.asked = None
             return Decision(fallback, fallback)
+        if self.ledger and self.ledger.audit():
+            self.asked = None
+            return Decision(self.settings.omega, fallback)
         self.asked = self.learner.choose(context)
         omega = self.asked.omega
         if omega != self.settings.omega and not self.accuracy.allows(omega):
@@ -114,6 +130,8 @@ class Session:
         check = tighten = 0.0
         if not true_norm and self.settings.learner != "fixed":
             check, tighten = float(self.accuracy.due(omega)), self.accuracy.digits_lost(omega)
+        if self.ledger:
+            return Decision(omega, fallback, check, tighten, limit=self.ledger.limit())
         return Decision(omega, fallback, check, tighten, self._hold(nonzeros))
 
     def _fallback(self) -> float:
@@ -182,6 +200,8 @@ class Session:
             self.safe_solves += 1
             self.safe_iterations += record.iterations
         self.accuracy.earn(record.iterations)
+        if self.ledger:
+            self.ledger.enter(record.iterations, audited=self.asked is None)
 
     def skip(self, iterations: int) -> None:
         """A solve went by with an ω that was held."""
@@ -210,6 +230,7 @@ class Session:
             "accuracy": self.accuracy.state(),
             "failed_loss": self.failed_loss,
             "best_loss": self.best_loss,
+            "ledger": self.ledger.state() if self.ledger else {},
             **{name: getattr(self, name) for name in self._REMEMBERED},
         }
 
@@ -221,8 +242,10 @@ class Session:
         StateError
             If it is another learner's or damaged; the session is then unchanged.
         """
-        accuracy = Accuracy(self.settings.omega)
+        accuracy, ledger = Accuracy(self.settings.omega), Ledger() if self.ledger else None
         try:
+            if ledger:
+                ledger.restore(state["ledger"])
             accuracy.restore(state["accuracy"])
             failed, best = (np.array(state[name], float).reshape(BINS) for name in ("failed_loss", "best_loss"))
             numbers = {name: type(getattr(self, name))(state[name]) for name in self._REMEMBERED}
@@ -230,6 +253,7 @@ class Session:
         except (KeyError, TypeError, ValueError) as error:
             raise StateError(f"the state is damaged: {error!r}") from None
         self.learner.restore(learner)
+        self.ledger = ledger
         self.accuracy, self.failed_loss, self.best_loss = accuracy, failed, best
         for name, value in numbers.items():
             setattr(self, name, value)
@@ -303,12 +327,12 @@ class Registry:
         if len(self.waiting) > self.LIMIT:
             self.waiting.popitem(last=False)
 
-    def session(self, name: str, settings: Settings, say: Callable[[str], None]) -> Session:
+    def session(self, name: str, settings: Settings, say: Callable[[str], None], guarded: bool) -> Session:
         """A new session; its learner is the group's where there is a group."""
         if settings.group is None:
-            return Session(name, settings, say)
+            return Session(name, settings, say, guarded=guarded)
         key = (settings.group, settings.learner, settings.space(), settings.seed)
-        session = Session(name, settings, say, self.groups.get(key))
+        session = Session(name, settings, say, self.groups.get(key), guarded)
         self.groups[key] = session.learner
         return session
 

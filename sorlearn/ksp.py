@@ -1,0 +1,129 @@
+"""The guarded solver: an inner KSP whose trials are cut off before they cost more than the safe ω would."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from petsc4py import PETSc
+
+from .pc import PC
+
+#: Options of the outer KSP that don't concern the iteration, or that the outer KSP takes care of.
+_OUTER = ("type", "python_type", "monitor", "view", "converged_reason", "converged_rate", "error_if_not_converged")
+
+
+class KSP:
+    """Runs the KSP given under the prefix `sorlearn_` and keeps its total cost near the safe ω's or below.
+
+    Use it as `-ksp_type python -ksp_python_type sorlearn.KSP -sorlearn_ksp_type cg`.  The preconditioner is the outer
+    KSP's, `sorlearn.PC` unless `-pc_type` says otherwise.  Tolerances, norm and side, convergence test, monitors, null
+    spaces and initial guess are the outer KSP's, too.
+    """
+
+    def __init__(self) -> None:
+        self.inner: Any = None
+        self._outer: Any = None
+        self._done = self._last = 0
+
+    def setFromOptions(self, ksp: Any) -> None:
+        """Create the inner KSP and the preconditioner.  Collective."""
+        prefix = ksp.getOptionsPrefix() or ""
+        pc = ksp.getPC()
+        if not PETSc.Options(prefix).hasName("pc_type"):
+            pc.setType("python")
+            pc.setPythonContext(PC())
+            pc.setFromOptions()
+        self.destroy(ksp)
+        self.inner = PETSc.KSP().create(ksp.comm)
+        self.inner.setOptionsPrefix(prefix + "sorlearn_")
+        self.inner.incrementTabLevel(1, parent=ksp)
+        self.inner.setPC(pc)
+        _set_from(self.inner, prefix)
+        self.inner.setMonitor(self._monitor)
+        self.inner.setConvergenceTest(self._converged)
+
+    def setUp(self, ksp: Any) -> None:
+        """Hand on the operators, and the norm where it isn't the default.  Collective."""
+        if self.inner is None:
+            self.setFromOptions(ksp)
+        context = ksp.getPC().getPythonContext() if ksp.getPC().getType() == "python" else None
+        if isinstance(context, PC):
+            context.guarded = True
+        self.inner.setOperators(*ksp.getOperators())
+        if ksp.getNormType() == PETSc.KSP.NormType.UNPRECONDITIONED:
+            self.inner.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
+
+    def solve(self, ksp: Any, b: Any, x: Any) -> None:
+        """Solve with the inner KSP.  Collective."""
+        self._run(ksp, b, x, self.inner.solve)
+
+    def solveTranspose(self, ksp: Any, b: Any, x: Any) -> None:
+        """Solve the transposed system with the inner KSP.  Collective."""
+        self._run(ksp, b, x, self.inner.solveTranspose)
+
+    def _run(self, ksp: Any, b: Any, x: Any, solve: Any) -> None:
+        rtol, atol, divtol, max_it = ksp.getTolerances()
+        self.inner.setTolerances(rtol=rtol, atol=atol, divtol=divtol, max_it=max_it)
+        self.inner.setInitialGuessNonzero(ksp.guess_nonzero)
+        self._outer, self._done, self._last = ksp, 0, 0
+        try:
+            solve(b, x)
+        finally:
+            self._outer = None
+        ksp.setIterationNumber(self.inner.getIterationNumber())
+        ksp.setResidualNorm(self.inner.getResidualNorm())
+        ksp.setConvergedReason(self.inner.getConvergedReason())
+
+    def _monitor(self, inner: Any, iteration: int, norm: float) -> None:
+        """Show the outer KSP's monitors an iteration; a continued solve goes on counting."""
+        if iteration == 0:
+            self._done, self._last = self._last, self._last
+        self._last = self._done + iteration
+        outer = self._outer
+        outer.setIterationNumber(self._last)
+        outer.setResidualNorm(norm)
+        outer.logConvergenceHistory(norm)
+        outer.monitor(self._last, norm)
+
+    def _converged(self, inner: Any, iteration: int, norm: float) -> Any:
+        """The outer KSP's test; it measures against the right-hand side where a guess isn't zero."""
+        if iteration == 0:
+            self._outer.setInitialGuessNonzero(inner.getInitialGuessNonzero())
+        return self._outer.callConvergenceTest(iteration, norm)
+
+    def buildResidual(self, ksp: Any, t: Any, v: Any) -> None:
+        """v = b − Ax of the inner iterate.  Collective."""
+        self.inner.buildResidual(v)
+
+    def view(self, ksp: Any, viewer: Any) -> None:
+        """Show the inner KSP below the outer one."""
+        if self.inner is not None:
+            self.inner.view(viewer)
+
+    def reset(self, ksp: Any) -> None:
+        """Let go of the operators."""
+        if self.inner is not None:
+            self.inner.reset()
+
+    def destroy(self, ksp: Any) -> None:
+        """Destroy the inner KSP."""
+        if self.inner is not None:
+            self.inner.destroy()
+            self.inner = None
+
+
+def _set_from(inner: Any, prefix: str) -> None:
+    """Configure the inner KSP by its own options and, where it has none, by the outer KSP's."""
+    database = PETSc.Options()
+    own, outer = f"{prefix}sorlearn_ksp_", f"{prefix}ksp_"
+    lent = []
+    for name, value in database.getAll().items():
+        option = name[len(outer) :]
+        if name.startswith(outer) and not option.startswith(_OUTER) and not database.hasName(own + option):
+            database.setValue(own + option, value)
+            lent.append(own + option)
+    try:
+        inner.setFromOptions()
+    finally:
+        for name in lent:
+            database.delValue(name)
