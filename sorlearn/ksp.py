@@ -70,6 +70,7 @@ class KSP:
             solve(b, x)
         finally:
             self._outer = None
+            ksp.setTolerances(rtol=rtol, atol=atol)
         ksp.setIterationNumber(self.inner.getIterationNumber())
         ksp.setResidualNorm(self.inner.getResidualNorm())
         ksp.setConvergedReason(self.inner.getConvergedReason())
@@ -88,6 +89,8 @@ class KSP:
     def _converged(self, inner: Any, iteration: int, norm: float) -> Any:
         """The outer KSP's test; it measures against the right-hand side where a guess isn't zero."""
         if iteration == 0:
+            rtol, atol, _, _ = inner.getTolerances()
+            self._outer.setTolerances(rtol=rtol, atol=atol)
             self._outer.setInitialGuessNonzero(inner.getInitialGuessNonzero())
         return self._outer.callConvergenceTest(iteration, norm)
 

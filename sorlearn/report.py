@@ -1,0 +1,56 @@
+"""What a journal says, as a table and as a picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Entries = list[dict[str, Any]]
+
+
+def by_solver(entries: Entries) -> dict[str, Entries]:
+    """The entries of each solver, in the order in which the solvers appear."""
+    solvers: dict[str, Entries] = {}
+    for entry in entries:
+        solvers.setdefault(entry["name"], []).append(entry)
+    return solvers
+
+
+def table(entries: Entries) -> str:
+    """One line a solver: solves, iterations, seconds, ω, what was rescued."""
+    rows = [f"{'solver':20s} {'solves':>8s} {'iterations':>10s} {'seconds':>9s} {'omega':>16s} {'rescued':>8s}"]
+    for name, mine in by_solver(entries).items():
+        iterations, seconds = (sum(entry[key] for entry in mine) for key in ("iterations", "seconds"))
+        low, middle, high = np.quantile([entry["omega"] for entry in mine], (0.1, 0.5, 0.9))
+        omega = f"{middle:.2f} ({low:.2f}-{high:.2f})"
+        rescued = sum(entry["rescued"] for entry in mine)
+        rows.append(
+            f"{name or '(no prefix)':20s} {len(mine):8d} {iterations:10d} {seconds:9.3f} {omega:>16s} {rescued:8d}"
+        )
+    return "\n".join(rows)
+
+
+def draw(entries: Entries, path: str) -> None:
+    """Save iterations and ω of every solve as a picture.
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib (extra `plot`).
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(2, 1, sharex=True, figsize=(8, 6), layout="constrained")
+    for name, mine in by_solver(entries).items():
+        for axis, key in zip(axes, ("iterations", "omega")):
+            axis.plot([entry[key] for entry in mine], ".", markersize=3, label=name or "(no prefix)")
+    for axis, label in zip(axes, ("iterations per solve", "ω")):
+        axis.set_ylabel(label)
+    axes[1].set_xlabel("solve")
+    axes[0].legend(markerscale=3)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
