@@ -15,8 +15,8 @@ U_MAX, U_MIN, WIDTH = 1.5, -5.5, 0.1
 BINS = round((U_MAX - U_MIN) / WIDTH) + 1
 #: Work of one measurement (a product with A and two norms) in iterations of the solver.
 CHECK_WORK = 0.5
-#: Share of all work that may go into measurements after the first in every bin.
-SHARE = 0.008
+#: Share of all work that may go into measurements after the first few in every bin.
+SHARE, FEW = 0.008, 5
 #: log10 of how much larger than the reference a true residual may be before the safe ω looks into it.
 SUSPECT = 0.12
 #: Digits asked for beyond the reference: the safe ω's own residuals spread below it, and no solve may end above
@@ -80,7 +80,7 @@ class Accuracy:
 
     def due(self, omega: float) -> bool:
         """Whether the coming solve at this ω should be measured."""
-        return self.checks[bin_of(omega)] == 0 or self.credit >= CHECK_WORK
+        return self.checks[bin_of(omega)] < FEW or self.credit >= CHECK_WORK
 
     def earn(self, iterations: int) -> None:
         """A solve went by: a share of its work may be spent on measuring; savings are kept for ten checks at most."""

@@ -1,0 +1,66 @@
+"""Matrices and solvers that several tests use; importing it initialises PETSc."""
+
+from __future__ import annotations
+
+import numpy as np
+from petsc4py import PETSc
+
+CLASS = "sorlearn.PC"
+
+
+def laplacian(n, shift=0.0, comm=PETSc.COMM_WORLD):
+    """−h²Δ − shift on an n × n grid with zero boundary values."""
+    A = PETSc.Mat().createAIJ((n * n, n * n), nnz=(5, 4), comm=comm)
+    fill(A, n, shift)
+    return A
+
+
+def fill(A, n, shift=0.0, scale=1.0):
+    """Give A the values of scale · (−h²Δ) − shift."""
+    for row in range(*A.getOwnershipRange()):
+        i, j = divmod(row, n)
+        A.setValue(row, row, 4.0 * scale - shift)
+        for k, inside in ((row - n, i > 0), (row + n, i < n - 1), (row - 1, j > 0), (row + 1, j < n - 1)):
+            if inside:
+                A.setValue(row, k, -scale)
+    A.assemble()
+
+
+def random_rhs(A, seed=0):
+    """(b, x) with b the same on any number of ranks."""
+    x, b = A.createVecs()
+    low, high = b.getOwnershipRange()
+    b.setArray(np.random.default_rng(seed).standard_normal(b.getSize())[low:high])
+    return b, x
+
+
+def solver(A, prefix="", *, ksp_type="cg", **options):
+    """A KSP with sorlearn's PC; `options` are those of the options database, without the prefix."""
+    database = PETSc.Options(prefix)
+    for name, value in {"ksp_type": ksp_type, "pc_type": "python", "pc_python_type": CLASS, **options}.items():
+        database[name] = value
+    return from_options(A, prefix)
+
+
+def native(A, prefix="native_", **options):
+    """A KSP with PETSc's own SOR."""
+    return solver(A, prefix, pc_type="sor", **options)
+
+
+def from_options(A, prefix):
+    """A KSP that reads what the options database says for its prefix."""
+    ksp = PETSc.KSP().create(A.comm)
+    ksp.setOptionsPrefix(prefix)
+    ksp.setOperators(A)
+    ksp.setFromOptions()
+    return ksp
+
+
+def true_residual(A, b, x):
+    """‖b − Ax‖/‖b‖."""
+    r = b.duplicate()
+    A.mult(x, r)
+    r.aypx(-1.0, b)
+    value = r.norm() / b.norm()
+    r.destroy()
+    return value
