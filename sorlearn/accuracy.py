@@ -18,13 +18,13 @@ CHECK_WORK = 0.5
 #: Share of all work that may go into measurements after the first few in every bin.
 SHARE, FEW = 0.008, 5
 #: log10 of how much larger than the reference a true residual may be before the safe ω looks into it.
-SUSPECT = 0.12
-#: Digits asked for beyond the reference: the safe ω's own residuals spread below it, and no solve may end above
-#: twice the one that the safe ω would have left.
+SUSPECT = 0.15
+#: Digits asked for beyond the reference: the safe ω may leave less than has been seen of it, and no solve may end
+#: above twice of that.
 RESERVE = 0.1
 #: Digits beyond the user's tolerance that the safe ω goes on to, because it would have stepped over it, too.
 OVERSHOOT = 0.3
-#: How fast digits that were once lost are forgotten; what is lost counts at once.
+#: How fast extremes are forgotten: the lowest residuals of the safe ω, the most digits that another ω lost.
 FORGET = 0.03
 #: Digits lost beyond which tightening the tolerance isn't tried any more: ω is dropped.
 HOPELESS = 2.0
@@ -65,7 +65,7 @@ class Accuracy:
     banned : (BINS,) array
         1 where an ω is left alone, because it failed or answered much worse.
     reference : float
-        log10 of ‖b − Ax‖/‖b‖ at the safe ω, running mean; 0 before the first measurement.
+        log10 of the lowest ‖b − Ax‖/‖b‖ that the safe ω leaves; 0 before the first measurement.
     """
 
     _REMEMBERED = ("lost", "checks", "banned", "reference", "credit")
@@ -103,7 +103,7 @@ class Accuracy:
         level = _level(relative)
         if bin_of(omega) == self._safe:
             self.checks[self._safe] += 1
-            self.reference += (0.3 if self.reference else 1.0) * (level - self.reference)
+            self._refer(level, lower=True)
             return False
         if not self.reference or level - self.reference > SUSPECT:
             return True
@@ -116,14 +116,18 @@ class Accuracy:
         What it left above the reference the instance is to blame for, not ω.
         """
         level = _level(after)
-        if not self.reference:
-            self.reference = level
-        if level > self.reference:
-            self.reference += 0.3 * (level - self.reference)
+        self._refer(level, lower=False)
         if iterations > 0:
             self._note(omega, _level(before) - max(level, self.reference))
             if self.lost[bin_of(omega)] > HOPELESS:
                 self.ban(omega)
+
+    def _refer(self, level: float, lower: bool) -> None:
+        """Follow the lowest levels that the safe ω leaves: down at once, up slowly."""
+        if not self.reference or (lower and level < self.reference):
+            self.reference = level
+        elif level > self.reference:
+            self.reference += FORGET * (level - self.reference)
 
     def _note(self, omega: float, excess: float) -> None:
         i = bin_of(omega)

@@ -113,6 +113,7 @@ class PC:
 
     def setFromOptions(self, pc: Any) -> None:
         """Read and check the options.  Collective; raises OptionError on all ranks."""
+        _live[pc.handle] = self
         self._prefix = pc.getOptionsPrefix() or ""
         self._database = PETSc.Options(self._prefix)
         try:

@@ -125,7 +125,9 @@ def _empty_options():
 
     def clear():
         if "petsc4py.PETSc" in sys.modules:
-            sys.modules["petsc4py.PETSc"].Options().clear()
+            options = sys.modules["petsc4py.PETSc"].Options()  # whose clear() clears nothing
+            for name in options.getAll():
+                options.delValue(name)
 
     clear()
     yield
