@@ -1,148 +1,294 @@
 """The default learner: theory with one unknown where theory holds, a regression where it doesn't."""
 
-from math import isnan, log
+from __future__ import annotations
+
+from math import cosh, exp, isfinite, log, sqrt
 
 import numpy as np
 
 from .base import Choice, Learner, Space
 
-EPSILON = np.exp(np.linspace(-7, -0.5, 8))  # what theory may leave unexplained: 1 − ρ² is blurred by it
-FIXED = np.array([0.0, -0.8, -1.6, -2.4])  # minimisers of the members that ignore the context
-STEP = 0.1  # of the grid of u; a cost changes by under 0.5 % of its curvature's worth within it
-LEVEL, SHAPE = 4, 3
-PRIOR_MEAN = np.array([0.0, 0, 0, 0, 1, 0, 0])
-PRIOR_VAR = np.array([1.0, 1, 0.5, 0.5, 0.3, 0.3, 0.5]) ** 2
-HALF_STEP = 8  # grid steps that a choice may go beyond what has been tried
+STEP = 0.1  # of the grid of u
+EPSILON = np.exp(np.linspace(-7.0, -0.5, 8))  # how far 1 − ρ² may be from what the minimiser obeys, one a member
+BLIND = np.array([0.0, -0.8, -1.6, -2.4])  # minimisers of the members that ignore the context
+BLIND_LOGWEIGHT = -1.5  # theory explains most matrices: the others start with less weight
+OFFSET, SLOPE = np.repeat([-0.8, -1.8], 4), np.tile([-1.0, -0.5, 0.5, 1.0], 2)  # minimisers over a user's context
+V_MIN, V_MAX, V_STEP = -4.4, 0.5, 0.05  # tabulated minimisers
+GAP_SLOTS = 226  # slots of log(1 − ρ²), 25 to a unit, from e⁻⁹ to 1
+LEVEL, SHAPE = 4, 3  # features of the level of the cost, and curves of its shape
+MEAN = np.array([0.0, 0, 0, 0, 1, 0, 0])
+VARIANCE = np.array([1.0, 1, 0.5, 0.5, 0.3, 0.3, 0.5]) ** 2
+NOISE, LEAST_NOISE = 0.01, 0.0015  # variance of a log cost: first guess, and what counting in integers leaves
+FORGET = 0.995  # of the evidence for members, a solve
+DRIFT = 5e-4  # of the coefficients' prior variance, a solve
+OPTIMISM = 0.5  # standard deviations of the members' disagreement that a choice hopes for
+TIE = 0.002  # relative costs this close are one and the same
+REACH = 12  # steps that a choice may go beyond what has been tried
+DEAR = 4.0  # a cost this many times the prediction is a risk, remembered for all ω from there on
+TOLL = 0.2  # evidence that members pay for a context that moves, lest they explain noise by it
+ALLOWED, LEAST_ALLOWED = 0.1, 0.03  # share of the safe ω's total that may be lost after 20 solves, and in the end
+AUDIT = 0.0015  # share of the total that safe solves in good times may cost
+SETTLED, SPARE = 100, 4  # rounds after which what was foreseen is learned from only one time in so many
 
 
 class Auto(Learner):
-    """Experts who know where the minimum of the cost lies from the matrix, and experts who learn it.
+    """Chooses u = log(2/ω − 1), the axis on which log cost is smooth, from a bank of regressions.
 
-    Context: empty, one number of the user's, or (rho_max, rho_mean, asymmetry, digits, novelty), NaN where unknown:
-    rho = 1 − rowsum/diagonal, its maximum and mean over a sample of rows; asymmetry = ½ log(Σ|lower|/Σ|upper|);
-    digits = −log10 rtol; novelty = 0 when the matrix changed since the last solve, j at its j-th further solve.
+    A member k believes that the cost is least at v_k and learns the rest by Bayesian linear regression (a Kalman
+    filter with drift) of log cost on features of the level, z, and curves of the shape in δ = u − v_k::
 
-    >>> learner, total = Auto(seed=1), 0.0
-    >>> for _ in range(50):
-    ...     choice = learner.choose((0.99, 0.98, 0.0, 8.0, 0.0))
-    ...     cost = 1 + (choice.omega - 1.75) ** 2
-    ...     learner.update(choice, cost)
-    ...     total += cost
-    >>> bool(total < 1.1 * 50)
-    True
+        log cost = w·(z, c(δ) − min c, tanh δ, √(δ² + 0.01) − 0.1) + noise
+        c(δ) = −log log((s + 1)/(s − 1)),   s² = 0.03 + e^(−v) cosh δ
+
+    c is the iteration count of CG under SSOR (Axelsson 1994, theorem 7.17).  For eight members the minimiser is
+    Young's, with one unknown each: v = ½ log(1 − (ρ/ρ̄)² + ε_k), where ρ is the context's signed dominance
+    1 − row sum/diagonal, divided by cosh(skew), and ρ̄ the largest so far or 1.  Four others know no context.  Members
+    differ in nothing but the minimiser, so that their likelihoods, slowly forgotten, judge just that.  The choice is
+    the least of mean − ½ standard deviation of the members' predictions.
+
+    The safe ω comes first.  After that choices go only `REACH` steps beyond what has been tried, keep away from where
+    costs were far above the prediction, and are interrupted by solves at the safe ω: rarely while it is predicted
+    dearer, at every second solve while the account says that the total is above the safe ω's.
+
+    Memory and time a solve are constant.  There is no regret statement: the design is empirical, and
+    ``benchmarks/learning.py`` measures it.
+
+    Loss range: positive.  Context: (ρ max, ρ mean, skew, digits, novelty), of which the first three are used; one
+    number of the user's, to which the minimiser may then be linear; or nothing.
+
+    Examples
+    --------
+    >>> learner = Auto(seed=3)
+    >>> for _ in range(30):
+    ...     choice = learner.choose()
+    ...     learner.update(choice, 3.0 + 40.0 * (choice.omega - 1.6) ** 2)
+    >>> print(f"{choice.omega:.2f}")
+    1.60
     """
 
     name = "auto"
-    loss_range = "positive: effort per digit, or any other cost of a solve"
+    loss_range = "positive"
     default_range = (0.75, 1.976)
-    _remembered = ("weights", "P", "logw", "noise", "rho_top", "low", "high")
+    _remembered = (
+        "weights", "P", "logw", "noise", "top", "low", "high", "risk", "spent", "base", "since", "seen", "told",
+        "scale", "x", "user_mean", "user_var", "mu", "mean", "best", "places", "place", "foreseen",
+    )  # fmt: skip
 
     def __init__(self, *, space: Space = Space(), seed: int = 0):
         super().__init__(space=space, seed=seed)
-        safe, ends = _u(space.omega), (_u(space.omega_max), _u(space.omega_min))
-        below, above = int((safe - ends[0]) / STEP + 1e-9), int((ends[1] - safe) / STEP + 1e-9)
+        safe, least, most = _u(space.omega), _u(space.omega_max), _u(space.omega_min)
+        below, above = max(int((safe - least) / STEP + 1e-9), 0), max(int((most - safe) / STEP + 1e-9), 0)
         self.safe = below
         self.u = safe + STEP * np.arange(-below, above + 1)
-        self.omegas = 2 / (1 + np.exp(self.u))
+        self.omegas = 2.0 / (1.0 + np.exp(self.u))
         self.omegas[self.safe] = space.omega
-        self.v = np.arange(-4.4, 0.51, 0.05)
-        self.curves = _curves(self.u[None, :] - self.v[:, None], self.v[:, None])
-        self.members = len(EPSILON) + len(FIXED)
-        self.weights = np.tile(PRIOR_MEAN, (self.members, 1))
-        self.P = np.tile(np.diag(PRIOR_VAR), (self.members, 1, 1))
-        self.logw = np.where(np.arange(self.members) < len(EPSILON), 0.0, -1.0)
-        self.noise = 0.01
-        self.rho_top = 1.0
+        v = np.arange(V_MIN, V_MAX + 1e-9, V_STEP)
+        self.curves = _curves(self.u[None, :] - v[:, None], v[:, None])
+        gaps = np.exp(np.arange(GAP_SLOTS) / 25.0 - 9.0)
+        self.by_gap = _place(0.5 * np.log(gaps[:, None] + EPSILON))
+        self.aware, self.members = len(EPSILON), len(EPSILON) + len(BLIND)
+        self.weights = np.tile(MEAN, (self.members, 1))
+        self.P = np.tile(np.diag(VARIANCE), (self.members, 1, 1))
+        self.logw = np.where(np.arange(self.members) < self.aware, 0.0, BLIND_LOGWEIGHT)
+        self.noise = np.full(2, NOISE)
+        self.top, self.x, self.scale = 1.0, 0.0, 0.0
+        self.user_mean, self.user_var = 0.0, 0.0
         self.low = self.high = self.safe
-        self.known = None
-        self._read(())
+        self.risk = np.zeros(len(self.u))
+        self.spent = self.base = self.seen = self.told = 0.0
+        self.since = 0
+        self.curve = np.empty((self.members, SHAPE, len(self.u)))
+        self.curve[self.aware :] = self.curves[_place(BLIND)]
+        self.features = np.zeros((self.members, LEVEL + SHAPE))
+        self.features[:, 0] = 1.0
+        self.mu = np.zeros((self.members, len(self.u)))
+        self.mean = np.zeros(len(self.u))
+        self.best = np.zeros(len(self.u), dtype=bool)  # the choices that are as good as the best
+        self.foreseen = False  # whether the three above are up to date
+        self.context: tuple[float, ...] = ()
+        self.moved = 0.0
+        self.places, self.place = self.by_gap[0], -1
 
-    def _choose(self, context):
-        if context != self.known:
-            self._read(context)
-        if self.rounds == 0:
-            return Choice(self.space.omega, self.safe, 1.0, False, context)
-        mu = np.matmul(self.weights[:, None, LEVEL:], self.F)[:, 0]
-        mu += (self.weights[:, :LEVEL] @ self.z)[:, None]
+    def restore(self, state: dict) -> None:
+        super().restore(state)
+        np.take(self.curves, self.places, axis=0, out=self.curve[: self.aware])
+
+    # -- choosing
+
+    def _choose(self, context: tuple[float, ...]) -> Choice:
+        self._read(context)
+        if self.rounds == 0 or self._safe_is_due():
+            return Choice(self.space.omega, self.safe, 1.0, self.rounds > 0, context)
+        ties = self.best.nonzero()[0]
+        i = int(ties[int(self.rng.random() * len(ties))])
+        return Choice(float(self.omegas[i]), i, 1.0 / len(ties), False, context)
+
+    def _predict(self) -> None:
+        """Means of the members, and the choices that are as good as the best."""
+        mu = np.matmul(self.weights[:, None, LEVEL:], self.curve)[:, 0]
+        mu += np.einsum("ij,ij->i", self.weights[:, :LEVEL], self.features[:, :LEVEL])[:, None]
         p = np.exp(self.logw)
-        mean = p @ mu
-        mu -= mean
-        mu *= mu
-        score = mean - 0.7 * np.sqrt(p @ mu)
-        a, b = max(0, self.low - HALF_STEP), self.high + HALF_STEP + 1
-        window = score[a:b]
-        near = (window <= window.min() + 0.002).nonzero()[0]
-        i = a + int(near[int(self.rng.random() * len(near))])
-        return Choice(float(self.omegas[i]), i, 1.0 / len(near), False, context)
+        p /= p.sum()
+        self.mu, self.mean = mu, p @ mu
+        spread = mu - self.mean
+        spread *= spread
+        score = p @ spread
+        np.sqrt(score, out=score)
+        score *= -OPTIMISM
+        score += self.mean
+        np.exp(score, out=score)
+        if self.rounds:
+            score += self.risk / self.rounds
+        first, last = max(self.low - REACH, 0), self.high + REACH + 1
+        np.less_equal(score, score[first:last].min() * (1.0 + TIE), out=self.best)
+        self.best[:first] = self.best[last:] = False
+        self.foreseen = True
 
-    def _update(self, choice, loss):
-        if choice.context != self.known:
+    def _safe_is_due(self) -> bool:
+        """Whether the account calls for a solve at the safe ω."""
+        lost = self.spent - self.base
+        if self.since > 0 and lost > self.base * max(ALLOWED * sqrt(20.0 / self.rounds), LEAST_ALLOWED):
+            return True
+        return self.since > 16.0 + max(self.base / self.spent - 1.0, 0.0) / AUDIT
+
+    # -- learning
+
+    def _update(self, choice: Choice, loss: float) -> None:
+        if choice.context != self.context:
             self._read(choice.context)
-        i = choice.index
+        if len(choice.context) == 1 and isfinite(choice.context[0]):
+            self._note_user(choice.context[0])
+        i, y = choice.index, log(max(loss + self.space.least, 1e-300))
+        self._account(i, loss)
+        surprise = y - float(self.mean[i])
+        new = i < self.low or i > self.high
+        if self.rounds > SETTLED and self.rounds % SPARE and not new and surprise * surprise < self.noise[0]:
+            return
         self.low, self.high = min(self.low, i), max(self.high, i)
-        y = log(loss + self.space.least)
-        X = self.X
-        X[:, LEVEL:] = self.F[:, :, i]
-        r = y - np.einsum("ij,ij->i", self.weights, X)
+        self._regress(i, y, loss)
+        self.foreseen = False
+
+    def _account(self, i: int, loss: float) -> None:
+        """What was spent, and what the safe ω would have cost: its share of this loss, as predicted.
+
+        The prediction is scaled by how the last solves at the safe ω compared with theirs.
+        """
+        self.spent += loss
+        safe, here = float(self.mean[self.safe]), float(self.mean[i])
+        if i == self.safe:
+            self.since = 0
+            self.base += loss
+            if self.rounds > 1:
+                self.seen = 0.9 * self.seen + loss
+                self.told = 0.9 * self.told + exp(min(safe, 50.0))
+        else:
+            self.since += 1
+            known = min(self.seen / self.told, 1.5) if self.told else 1.0
+            self.base += loss * exp(min(safe - here, 3.0)) * known
+        over = loss - DEAR * exp(min(here, 50.0))
+        if over > 0.0 and self.rounds > 1:
+            first, last = (0, i + 3) if i <= self.safe else (i - 2, len(self.u))
+            self.risk[max(first, 0) : last] += over
+
+    def _regress(self, i: int, y: float, loss: float) -> None:
+        """One step of every member's filter, and of their weights."""
+        x, aware = self.features, self.aware
+        x[:, LEVEL:] = self.curve[:, :, i]
+        r = y - self.mu[:, i]
         if self.rounds == 1:
             self.weights[:, 0] += r
-            r[:] = 0
-        PX = np.matmul(self.P, X[:, :, None])[:, :, 0]
-        q = np.einsum("ij,ij->i", PX, X)
-        h = int(self.logw.argmax())
-        d = q + self.noise
-        d[: len(EPSILON)] = q[: len(EPSILON)] + min(self.noise, 0.09)
+            r[:] = 0.0
+        Px = np.matmul(self.P, x[:, :, None])[:, :, 0]
+        q = np.einsum("ij,ij->i", Px, x)
+        self.scale += (loss - self.scale) * max(0.01, 1.0 / self.rounds)
+        d = q.copy()
+        d[:aware] += self.noise[0]
+        d[aware:] += self.noise[1] / min(max(loss / self.scale, 0.1), 10.0)  # a mean of costs, not of their logs
         z2 = r * r / d
-        qh, rh2 = q[h], r[h] ** 2
-        dh = qh + self.noise
-        g = self.noise / dh
-        self.noise += max(0.05, 1 / (self.rounds + 2)) * (min(rh2, 16 * dh) * g * g + qh * g - self.noise)
-        self.noise = max(self.noise, 0.0025)
-        surprise = z2[h] > 16 and self.rounds > 3
-        self.logw = 0.995 * self.logw - 0.25 * (np.minimum(z2, 16) + np.log(d))
+        self._follow_noise(0, slice(0, aware), r, q, d, z2)
+        self._follow_noise(1, slice(aware, self.members), r, q, d, z2)
+        self.logw *= FORGET
+        self.logw -= 0.25 * (np.minimum(z2, 16.0) + np.log(d))
+        self.logw[:aware] -= TOLL * min(1.0, 4.0 * self.moved)
         self.logw -= self.logw.max()
-        self.logw -= log(np.exp(self.logw).sum())
-        if surprise:
-            self.P[:, range(LEVEL, 7), range(LEVEL, 7)] += 0.1 * PRIOR_VAR[LEVEL:]
-        sd = 4 * np.sqrt(d)
-        r = np.clip(r, -sd, sd)
-        gain = PX / d[:, None]
-        self.weights += gain * r[:, None]
-        self.P -= gain[:, :, None] * PX[:, None, :]
+        np.maximum(self.logw, -20.0, out=self.logw)
+        bound = 4.0 * np.sqrt(d)
+        gain = Px / d[:, None]
+        self.weights += gain * np.clip(r, -bound, bound)[:, None]
+        self.P -= gain[:, :, None] * Px[:, None, :]
         if self.rounds % 8 == 0:
-            diag = np.einsum("kii->ki", self.P)
-            diag += np.where(diag < PRIOR_VAR, 8 * 5e-4 * PRIOR_VAR, 0)
+            variances = np.einsum("kii->ki", self.P)
+            variances += np.where(variances < VARIANCE, 8 * DRIFT * VARIANCE, 0.0)
 
-    def _read(self, context):
-        """Context → where each member expects the minimum (its curves) and the features of the level."""
-        self.known = context
-        v = np.empty(self.members)
-        v[len(EPSILON) :] = FIXED
-        z = np.array([1.0, 0, 0, 0])
-        if len(context) >= 2 and not isnan(context[0]):
-            rho, rho_mean, asymmetry = context[:3]
-            shrink = np.cosh(asymmetry)
-            rho, rho_mean = rho / shrink, rho_mean / shrink
-            self.rho_top = max(self.rho_top, rho)
-            gap = 1 - (rho / self.rho_top) ** 2
-            v[: len(EPSILON)] = 0.5 * np.log(gap + EPSILON)
-            x = 0.5 * log(gap + 0.02) + 1
-            xm = 0.5 * log(1.05 - min(rho_mean / self.rho_top, 1)) + 1
-            z[1:] = x, x * x - 1, xm - x
+    def _follow_noise(self, family: int, which: slice, r: np.ndarray, q: np.ndarray, d: np.ndarray, z2: np.ndarray):
+        """Noise as the heaviest member of a family sees it; where even that is surprised, shapes are reopened."""
+        h = which.start + int(self.logw[which].argmax())
+        noise = float(self.noise[family])
+        g = noise / float(d[h])
+        step = max(0.05, 1.0 / (self.rounds + 2))
+        noise += step * (min(float(r[h]) ** 2, 16.0 * float(d[h])) * g * g + float(q[h]) * g - noise)
+        self.noise[family] = max(noise, LEAST_NOISE)
+        if z2[h] > 16.0 and self.rounds > 3:
+            self.P[which, range(LEVEL, LEVEL + SHAPE), range(LEVEL, LEVEL + SHAPE)] += 0.1 * VARIANCE[LEVEL:]
+
+    # -- context
+
+    def _read(self, context: tuple[float, ...]) -> None:
+        """Features of the level, and the curves of the members that heed the context; then predict."""
+        self.context = context
+        z = self.features[: self.aware]
+        if len(context) == 1 and isfinite(context[0]):
+            x = self._standardised(context[0])
+            z[:, 1], z[:, 2], z[:, 3] = x, x * x - 1.0, 0.0
+            self._look_up(_place(OFFSET + SLOPE * x), -1)
+        elif len(context) >= 3 and isfinite(context[0] + context[1] + context[2]):
+            shrink = cosh(min(abs(context[2]), 20.0))
+            rho, mean = max(context[0], 0.0) / shrink, context[1] / shrink
+            if rho > self.top:
+                self.top = rho
+            gap = 1.0 - (rho / self.top) ** 2
+            x = 0.5 * log(gap + 0.02) + 1.0
+            z[:, 1], z[:, 2] = x, x * x - 1.0
+            z[:, 3] = 0.5 * log(1.05 - min(mean / self.top, 1.0)) + 1.0 - x
+            place = max(0, int(25.0 * log(gap + 1e-9) + 225.5))
+            if place != self.place:
+                self._look_up(self.by_gap[place], place)
         else:
-            v[: len(EPSILON)] = 0.5 * np.log(EPSILON)
-        index = np.clip(np.rint((v + 4.4) / 0.05), 0, len(self.v) - 1).astype(int)
-        self.F = self.curves[index]
-        self.z = z
-        self.X = np.empty((self.members, LEVEL + SHAPE))
-        self.X[:, :LEVEL] = z
+            x = 0.0
+            z[:, 1:LEVEL] = 0.0
+            if self.place != GAP_SLOTS:
+                self._look_up(self.by_gap[0], GAP_SLOTS)
+        self.moved, self.x = (x - self.x) ** 2, x
+        if not self.foreseen:
+            self._predict()
+
+    def _look_up(self, places: np.ndarray, place: int) -> None:
+        np.take(self.curves, places, axis=0, out=self.curve[: self.aware])
+        self.places, self.place, self.foreseen = places, place, False
+
+    def _standardised(self, value: float) -> float:
+        """A user's number, less the mean so far, over the standard deviation so far, within ±2."""
+        if self.user_var <= 0.0:
+            return 0.0
+        return min(max((value - self.user_mean) / sqrt(self.user_var), -2.0), 2.0)
+
+    def _note_user(self, value: float) -> None:
+        step = max(0.01, 1.0 / self.rounds)
+        self.user_mean += step * (value - self.user_mean)
+        self.user_var += step * ((value - self.user_mean) ** 2 - self.user_var)
 
 
-def _u(omega):
-    return log(2 / omega - 1)
+def _u(omega: float) -> float:
+    return log(2.0 / omega - 1.0)
 
 
-def _curves(delta, v):
+def _place(v: np.ndarray) -> np.ndarray:
+    """Index of the nearest tabulated minimiser."""
+    return np.rint((np.clip(v, V_MIN, V_MAX) - V_MIN) / V_STEP).astype(int)
+
+
+def _curves(delta: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """The three curves of the shape, shape (len(v), SHAPE, len(u))."""
     s = np.sqrt(np.maximum(1.0001, 0.03 + np.exp(-v) * np.cosh(delta)))
-    c = -np.log(np.log((s + 1) / (s - 1)))
+    c = -np.log(np.log((s + 1.0) / (s - 1.0)))
     return np.stack([c - c.min(axis=1, keepdims=True), np.tanh(delta), np.sqrt(delta**2 + 0.01) - 0.1], axis=1)
