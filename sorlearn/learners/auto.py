@@ -1,288 +1,294 @@
-"""The default learner: theory with one unknown where it holds, a regression where it doesn't, an account of both."""
+"""The default learner: theory with one unknown where theory holds, a regression where it doesn't."""
 
 from __future__ import annotations
 
-from math import cosh, exp, isnan, log, sqrt
-from typing import ClassVar
+from math import cosh, exp, isfinite, log, sqrt
 
 import numpy as np
 
 from .base import Choice, Learner, Space
 
-#: Spacing of the choices in u = log(2/ω − 1): the best of them costs about 0.1 % more than the best there is.
-STEP = 0.1
-#: Minimisers that are told apart: ω from 1.976 to 0.75.
-V = np.arange(-4.4, 0.51, 0.05)
-#: What theory may leave unexplained of 1 − ρ²: from nothing to nearly all.
-EPSILON = np.exp(np.linspace(-7.0, -0.5, 8))
-#: Minimisers of the members that know no context: ω = 1, 1.38, 1.66, 1.83.
-FIXED = np.array([0.0, -0.8, -1.6, -2.4])
-#: Members for a user's number s: v = centre + slope · s, falling or rising.
-CENTRES, SLOPES = np.repeat([-0.4, -1.0, -1.6, -2.4], 2), np.tile([-0.7, 0.7], 4)
-AWARE, MEMBERS, LEVEL = len(EPSILON), len(EPSILON) + len(FIXED), 4
-#: Prior of a member's coefficients: level (constant, x, x² − 1, x_mean − x), shape (theory, tilt, cusp).
-MEAN = np.array([0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0])
-VARIANCE = np.array([1.0, 1.0, 0.5, 0.5, 0.3, 0.3, 0.5]) ** 2
-#: Share of the prior variance that a coefficient may drift by in a solve, and that of the shape after a surprise.
-DRIFT, UPHEAVAL = 5e-4, 0.1
-#: Standard deviations of the members' disagreement that an ω is credited with: tried, and beyond what was tried.
-TRUST, HOPE = 0.7, 0.35
-#: Grid steps that a choice may go beyond what was tried: theory's cost is then at most √cosh(1.2) = 1.35 times higher.
-REACH = 12
-#: Costs within this factor of the least are as good: choosing among them at random keeps the curve known.
-TIE = 1.002
-#: Least and first variance of log cost: iteration counts are integers.
-NOISE = 0.05**2, 0.1**2
-#: How much of the evidence counts, as errors of neighbouring solves are alike, and how long.
-TEMPER, MEMORY = 0.25, 0.995
-#: Nats a solve that aware members must win, when the context jumps or the cost drifts, to be believed.
-TOLL = 0.1
-#: A cost this many times what is thought likely even after it was seen is a danger.
-DANGER = 4.0
-#: Debt allowed against the safe ω: DEBT √20 of its solves at first, DEBT √t after 20, so that 1.045 is kept.
-DEBT = 0.2
-#: Solves until deciding may be lazy: no solve is learned from that went as expected, but every fourth.
-LAZY = 64
-
-
-def _slot(v: np.ndarray) -> np.ndarray:
-    return np.clip(((v - V[0]) * 20 + 0.5).astype(int), 0, len(V) - 1)
-
-
-#: Slots of theory's members, by 25 (log(1 − ρ²) + 9).
-BY_GAP = _slot(0.5 * np.log(np.exp(np.arange(-9.0, 0.01, 0.04))[:, None] + EPSILON))
+STEP = 0.1  # of the grid of u
+EPSILON = np.exp(np.linspace(-7.0, -0.5, 8))  # how far 1 − ρ² may be from what the minimiser obeys, one a member
+BLIND = np.array([0.0, -0.8, -1.6, -2.4])  # minimisers of the members that ignore the context
+BLIND_LOGWEIGHT = -1.5  # theory explains most matrices: the others start with less weight
+OFFSET, SLOPE = np.repeat([-0.8, -1.8], 4), np.tile([-1.0, -0.5, 0.5, 1.0], 2)  # minimisers over a user's context
+V_MIN, V_MAX, V_STEP = -4.4, 0.5, 0.05  # tabulated minimisers
+GAP_SLOTS = 226  # slots of log(1 − ρ²), 25 to a unit, from e⁻⁹ to 1
+LEVEL, SHAPE = 4, 3  # features of the level of the cost, and curves of its shape
+MEAN = np.array([0.0, 0, 0, 0, 1, 0, 0])
+VARIANCE = np.array([1.0, 1, 0.5, 0.5, 0.3, 0.3, 0.5]) ** 2
+NOISE, LEAST_NOISE = 0.01, 0.0015  # variance of a log cost: first guess, and what counting in integers leaves
+FORGET = 0.995  # of the evidence for members, a solve
+DRIFT = 5e-4  # of the coefficients' prior variance, a solve
+OPTIMISM = 0.5  # standard deviations of the members' disagreement that a choice hopes for
+TIE = 0.002  # relative costs this close are one and the same
+REACH = 12  # steps that a choice may go beyond what has been tried
+DEAR = 4.0  # a cost this many times the prediction is a risk, remembered for all ω from there on
+TOLL = 0.2  # evidence that members pay for a context that moves, lest they explain noise by it
+ALLOWED, LEAST_ALLOWED = 0.1, 0.03  # share of the safe ω's total that may be lost after 20 solves, and in the end
+AUDIT = 0.0015  # share of the total that safe solves in good times may cost
+SETTLED, SPARE = 100, 4  # rounds after which what was foreseen is learned from only one time in so many
 
 
 class Auto(Learner):
-    """Members that know where the minimum lies, weighted by how well they predict; the safe ω keeps the account.
+    """Chooses u = log(2/ω − 1), the axis on which log cost is smooth, from a bank of regressions.
 
-    On u = log(2/ω − 1) the cost of SSOR–CG is nearly symmetric about its minimiser v.  Member k predicts
+    A member k believes that the cost is least at v_k and learns the rest by Bayesian linear regression (a Kalman
+    filter with drift) of log cost on features of the level, z, and curves of the shape in δ = u − v_k::
 
-        log cost(u) ≈ ⟨a_k, z⟩ + ⟨c_k, f(u − v_k)⟩,   f = (theory, tilt, cusp),
+        log cost = w·(z, c(δ) − min c, tanh δ, √(δ² + 0.01) − 0.1) + noise
+        c(δ) = −log log((s + 1)/(s − 1)),   s² = 0.03 + e^(−v) cosh δ
 
-    theory = −log log((s+1)/(s−1)), s² = 0.03 + e^{−v} cosh(u − v) (Axelsson 1994, Thm 7.17), tilt = tanh, cusp = |·|
-    (which plain SOR has).  Eight aware members say v_k = ½ log(1 − ρ² + ε_k): Young's formula with one unknown
-    ε, ρ relative to the largest seen, divided by cosh(skew); their level depends on z = (1, x, x² − 1, x_mean − x),
-    x = ½ log(1.02 − ρ²) + 1.  Four others have fixed v and a level without context: they win where the context
-    explains nothing.  They weigh solves by their cost, so that they find the minimum of the mean.  a, c are Kalman
-    filters with drift; the weights W_k ∝ tempered likelihoods.  It plays about the argmin of
-    exp(Σ W μ − 0.7 sd_W μ) + danger, at most 1.2 in u beyond what has been tried.
+    c is the iteration count of CG under SSOR (Axelsson 1994, theorem 7.17).  For eight members the minimiser is
+    Young's, with one unknown each: v = ½ log(1 − (ρ/ρ̄)² + ε_k), where ρ is the context's signed dominance
+    1 − row sum/diagonal, divided by cosh(skew), and ρ̄ the largest so far or 1.  Four others know no context.  Members
+    differ in nothing but the minimiser, so that their likelihoods, slowly forgotten, judge just that.  The choice is
+    the least of mean − ½ standard deviation of the members' predictions.
 
-    What the safe ω would have cost is predicted by the members and scaled by the real solves with it, which are
-    made when more has been spent, and the rarer the more is saved.
+    The safe ω comes first.  After that choices go only `REACH` steps beyond what has been tried, keep away from where
+    costs were far above the prediction, and are interrupted by solves at the safe ω: rarely while it is predicted
+    dearer, at every second solve while the account says that the total is above the safe ω's.
 
-    Context: empty; a user's number; or (ρ max, ρ mean, skew, …): ρ = 1 − row sum/diagonal of some rows,
-    skew = ½ log(Σ|lower|/Σ|upper|); NaN where unknown.  Loss: positive, any unit.
+    Memory and time a solve are constant.  There is no regret statement: the design is empirical, and
+    ``benchmarks/learning.py`` measures it.
+
+    Loss range: positive.  Context: (ρ max, ρ mean, skew, digits, novelty), of which the first three are used; one
+    number of the user's, to which the minimiser may then be linear; or nothing.
 
     Examples
     --------
-    >>> learner = Auto(space=Space(omega_min=0.75, omega_max=1.976, least=0.0), seed=1)
-    >>> total = 0.0
-    >>> for _ in range(100):
-    ...     choice = learner.choose((0.99, 0.98, 0.0, 8.0, 0.0))
-    ...     loss = 1 + 4 * (choice.omega - 1.75) ** 2
-    ...     learner.update(choice, loss)
-    ...     total += loss
-    >>> print(round(total / 100, 2))
-    1.03
+    >>> learner = Auto(seed=3)
+    >>> for _ in range(30):
+    ...     choice = learner.choose()
+    ...     learner.update(choice, 3.0 + 40.0 * (choice.omega - 1.6) ** 2)
+    >>> print(f"{choice.omega:.2f}")
+    1.60
     """
 
     name = "auto"
     loss_range = "positive"
-    default_range: ClassVar[tuple[float, float]] = (0.75, 1.976)
+    default_range = (0.75, 1.976)
     _remembered = (
-        "weights", "P", "logw", "p", "noise", "risk", "top", "x", "centre", "spread", "typical", "trend",
-        "low", "high", "spent", "base", "pending", "seen", "told", "since",
+        "weights", "P", "logw", "noise", "top", "low", "high", "risk", "spent", "base", "since", "seen", "told",
+        "scale", "x", "user_mean", "user_var", "mu", "mean", "best", "places", "place", "foreseen",
     )  # fmt: skip
 
     def __init__(self, *, space: Space = Space(), seed: int = 0):
         super().__init__(space=space, seed=seed)
-        safe = _u(space.omega)
-        below, above = (int(abs(_u(end) - safe) / STEP + 1e-9) for end in (space.omega_max, space.omega_min))
-        u = safe + STEP * np.arange(-below, above + 1)
-        self.omegas = 2 / (1 + np.exp(u))
-        self.omegas[below] = space.omega
-        self.safe = self.low = self.high = below
-        self.curves = _curves(u - V[:, None])
-        self.weights = np.tile(MEAN, (MEMBERS, 1))
-        self.P = np.tile(np.diag(VARIANCE), (MEMBERS, 1, 1))
-        self.logw = np.repeat([0.0, -1.0], [AWARE, len(FIXED)])
-        self.p = np.exp(self.logw) / np.exp(self.logw).sum()
-        self.noise = np.full(2, NOISE[1])
-        self.risk = np.zeros(len(u))
-        self.top, self.x, self.centre, self.spread, self.typical, self.trend = 1.0, 0.0, 0.0, 0.0, 0.0, 0.0
-        self.spent = self.base = self.pending = self.seen = self.told = 0.0
+        safe, least, most = _u(space.omega), _u(space.omega_max), _u(space.omega_min)
+        below, above = max(int((safe - least) / STEP + 1e-9), 0), max(int((most - safe) / STEP + 1e-9), 0)
+        self.safe = below
+        self.u = safe + STEP * np.arange(-below, above + 1)
+        self.omegas = 2.0 / (1.0 + np.exp(self.u))
+        self.omegas[self.safe] = space.omega
+        v = np.arange(V_MIN, V_MAX + 1e-9, V_STEP)
+        self.curves = _curves(self.u[None, :] - v[:, None], v[:, None])
+        gaps = np.exp(np.arange(GAP_SLOTS) / 25.0 - 9.0)
+        self.by_gap = _place(0.5 * np.log(gaps[:, None] + EPSILON))
+        self.aware, self.members = len(EPSILON), len(EPSILON) + len(BLIND)
+        self.weights = np.tile(MEAN, (self.members, 1))
+        self.P = np.tile(np.diag(VARIANCE), (self.members, 1, 1))
+        self.logw = np.where(np.arange(self.members) < self.aware, 0.0, BLIND_LOGWEIGHT)
+        self.noise = np.full(2, NOISE)
+        self.top, self.x, self.scale = 1.0, 0.0, 0.0
+        self.user_mean, self.user_var = 0.0, 0.0
+        self.low = self.high = self.safe
+        self.risk = np.zeros(len(self.u))
+        self.spent = self.base = self.seen = self.told = 0.0
         self.since = 0
-        self._F = np.empty((MEMBERS, 3, len(u)))  # shapes of the members for the present context
-        self._F[AWARE:] = self.curves[_slot(FIXED)]
-        self._X = np.zeros((MEMBERS, LEVEL + 3))
-        self._X[:, 0] = 1.0
-        self._mu = np.zeros((MEMBERS, len(u)))
-        self._key: tuple | None = None
-        self._asked: Choice | None = None
-        self._basis = self.weights
+        self.curve = np.empty((self.members, SHAPE, len(self.u)))
+        self.curve[self.aware :] = self.curves[_place(BLIND)]
+        self.features = np.zeros((self.members, LEVEL + SHAPE))
+        self.features[:, 0] = 1.0
+        self.mu = np.zeros((self.members, len(self.u)))
+        self.mean = np.zeros(len(self.u))
+        self.best = np.zeros(len(self.u), dtype=bool)  # the choices that are as good as the best
+        self.foreseen = False  # whether the three above are up to date
+        self.context: tuple[float, ...] = ()
+        self.moved = 0.0
+        self.places, self.place = self.by_gap[0], -1
 
-    def _choose(self, context):
-        if self.rounds == 0:
-            return Choice(self.space.omega, self.safe, context=context)
-        self._predict(context)
-        near = self._good()
-        audit = self._due()
-        i = self.safe if audit else int(near[int(self.rng.random() * len(near))])
-        self._asked = Choice(float(self.omegas[i]), i, 1.0 / (1 if audit else len(near)), audit, context)
-        return self._asked
+    def restore(self, state: dict) -> None:
+        super().restore(state)
+        np.take(self.curves, self.places, axis=0, out=self.curve[: self.aware])
 
-    def _good(self) -> np.ndarray:
-        """Indices of the ω's worth playing."""
-        score = self.p @ self._mu
-        spread = self._mu - score
-        spread *= spread
-        sd = np.sqrt(self.p @ spread)
-        sd *= HOPE
-        sd[self.low : self.high + 1] *= TRUST / HOPE
-        score -= sd
-        np.exp(np.minimum(score, 50.0, out=score), out=score)
-        score += self.risk * (1 / self.rounds)
-        first = max(0, self.low - REACH)
-        score = score[first : self.high + REACH + 1]
-        return (score <= TIE * score.min()).nonzero()[0] + first
+    # -- choosing
 
-    def _due(self) -> bool:
-        """Whether the safe ω must be played: more was spent than with it, or its cost was last seen long ago."""
-        base = self.base + self.pending * self.seen / self.told
-        debt = DEBT * base * max(sqrt(20) / self.rounds, 1 / sqrt(self.rounds))
-        return self.spent - base > debt or self.since * max(0.005, self.spent / base - 0.6) > 16
-
-    def _predict(self, context):
-        """Every member's log cost of every ω."""
+    def _choose(self, context: tuple[float, ...]) -> Choice:
         self._read(context)
-        np.matmul(self.weights[:, None, LEVEL:], self._F, out=self._mu[:, None])
-        self._mu += np.einsum("ij,ij->i", self.weights[:, :LEVEL], self._X[:, :LEVEL])[:, None]
-        self._basis = self.weights
+        if self.rounds == 0 or self._safe_is_due():
+            return Choice(self.space.omega, self.safe, 1.0, self.rounds > 0, context)
+        ties = self.best.nonzero()[0]
+        i = int(ties[int(self.rng.random() * len(ties))])
+        return Choice(float(self.omegas[i]), i, 1.0 / len(ties), False, context)
 
-    def _read(self, context):
-        """Context → level features and minimisers of the aware members."""
-        key = (context, self.top, self.centre, self.spread)
-        if key == self._key:
+    def _predict(self) -> None:
+        """Means of the members, and the choices that are as good as the best."""
+        mu = np.matmul(self.weights[:, None, LEVEL:], self.curve)[:, 0]
+        mu += np.einsum("ij,ij->i", self.weights[:, :LEVEL], self.features[:, :LEVEL])[:, None]
+        p = np.exp(self.logw)
+        p /= p.sum()
+        self.mu, self.mean = mu, p @ mu
+        spread = mu - self.mean
+        spread *= spread
+        score = p @ spread
+        np.sqrt(score, out=score)
+        score *= -OPTIMISM
+        score += self.mean
+        np.exp(score, out=score)
+        if self.rounds:
+            score += self.risk / self.rounds
+        first, last = max(self.low - REACH, 0), self.high + REACH + 1
+        np.less_equal(score, score[first:last].min() * (1.0 + TIE), out=self.best)
+        self.best[:first] = self.best[last:] = False
+        self.foreseen = True
+
+    def _safe_is_due(self) -> bool:
+        """Whether the account calls for a solve at the safe ω."""
+        lost = self.spent - self.base
+        if self.since > 0 and lost > self.base * max(ALLOWED * sqrt(20.0 / self.rounds), LEAST_ALLOWED):
+            return True
+        return self.since > 16.0 + max(self.base / self.spent - 1.0, 0.0) / AUDIT
+
+    # -- learning
+
+    def _update(self, choice: Choice, loss: float) -> None:
+        if choice.context != self.context:
+            self._read(choice.context)
+        if len(choice.context) == 1 and isfinite(choice.context[0]):
+            self._note_user(choice.context[0])
+        i, y = choice.index, log(max(loss + self.space.least, 1e-300))
+        self._account(i, loss)
+        surprise = y - float(self.mean[i])
+        new = i < self.low or i > self.high
+        if self.rounds > SETTLED and self.rounds % SPARE and not new and surprise * surprise < self.noise[0]:
             return
-        self._key = key
-        if len(context) > 1 and not isnan(context[0]):
-            rho, mean, skew = (0.0 if isnan(number) else number for number in context[:3])
-            top = max(self.top, rho / cosh(skew)) * cosh(skew)
-            gap = 1 - (rho / top) ** 2
-            x = 0.5 * log(gap + 0.02) + 1
-            z, slots = (x, x * x - 1, 0.5 * log(1.05 - min(mean / top, 1.0)) + 1 - x), self._theory(gap)
-        elif len(context) == 1 and not isnan(context[0]):
-            s = max(-2.0, min(2.0, (context[0] - self.centre) / sqrt(self.spread + 1e-300)))
-            z, slots = (s, s * s - 1, 0.0), _slot(CENTRES + SLOPES * s)
-        else:
-            z, slots = (0.0, 0.0, 0.0), self._theory(0.0)
-        self._X[:AWARE, 1:LEVEL] = z
-        self.curves.take(slots, 0, self._F[:AWARE], "clip")
-
-    @staticmethod
-    def _theory(gap: float) -> np.ndarray:
-        return BY_GAP[max(0, int(25 * log(gap + 1e-9) + 225.5))]
-
-    def _price(self, i: int) -> float:
-        """What a solve at the i-th ω costs, by all that is known."""
-        return exp(min(50.0, float(self.p @ self._mu[:, i])))
-
-    def _update(self, choice, loss):
-        if choice is not self._asked or self._basis is not self.weights:
-            self._predict(choice.context)
-        i, y = choice.index, log(max(loss + self.space.least, 1e-12))
-        self._book(i, loss)
-        h = int(self.p.argmax())
-        group, r = int(h >= AWARE), y - float(self._mu[h, i])
-        noise = float(self.noise[group])
-        self.trend += 0.1 * (max(-4.0, min(4.0, r / sqrt(noise))) - self.trend)
-        if self.rounds > LAZY and self.rounds % 4 and r * r < noise:
-            self.noise[group] = max(NOISE[0], noise + 0.05 * (r * r - noise))
-        else:
-            self._learn(i, y, loss)
-            self._widen(choice.context)
-            self._predict(choice.context)
-            self._fear(i, loss)
-        if i != self.safe:
-            self.pending += self._price(self.safe)
-
-    def _book(self, i: int, loss: float) -> None:
-        """What was spent, and what the safe ω would have cost: as predicted since it was last played, scaled."""
-        self.spent += loss
-        self.typical += (loss - self.typical) * max(0.01, 1 / self.rounds)
-        self.since += 1
         self.low, self.high = min(self.low, i), max(self.high, i)
+        self._regress(i, y, loss)
+        self.foreseen = False
+
+    def _account(self, i: int, loss: float) -> None:
+        """What was spent, and what the safe ω would have cost: its share of this loss, as predicted.
+
+        The prediction is scaled by how the last solves at the safe ω compared with theirs.
+        """
+        self.spent += loss
+        safe, here = float(self.mean[self.safe]), float(self.mean[i])
         if i == self.safe:
-            predicted = self._price(i) if self.rounds > 1 else loss
-            self.seen, self.told = 0.9 * self.seen + loss, 0.9 * self.told + predicted
-            self.base += self.pending * self.seen / self.told + loss
-            self.pending, self.since = 0.0, 0
+            self.since = 0
+            self.base += loss
+            if self.rounds > 1:
+                self.seen = 0.9 * self.seen + loss
+                self.told = 0.9 * self.told + exp(min(safe, 50.0))
+        else:
+            self.since += 1
+            known = min(self.seen / self.told, 1.5) if self.told else 1.0
+            self.base += loss * exp(min(safe - here, 3.0)) * known
+        over = loss - DEAR * exp(min(here, 50.0))
+        if over > 0.0 and self.rounds > 1:
+            first, last = (0, i + 3) if i <= self.safe else (i - 2, len(self.u))
+            self.risk[max(first, 0) : last] += over
 
-    def _fear(self, i: int, loss: float) -> None:
-        """Remember a disaster at i, its neighbours and all that is farther from the safe ω."""
-        excess = max(0.0, loss - DANGER * self._price(i))
-        self.risk[0 if i < self.safe else i - 2 : len(self.risk) if i > self.safe else i + 3] += excess
-
-    def _widen(self, context) -> None:
-        """Ranges of the contexts so far."""
-        self.x = float(self._X[0, 1])
-        if len(context) == 1 and not isnan(context[0]):
-            away, step = context[0] - self.centre, max(0.01, 1 / self.rounds)
-            self.centre += step * away
-            self.spread += step * ((1 - step) * away**2 - self.spread)
-        elif len(context) > 1 and not isnan(context[0]):
-            self.top = max(self.top, context[0] / cosh(0.0 if isnan(context[2]) else context[2]))
-
-    def _learn(self, i: int, y: float, loss: float) -> None:
-        """One step of every member's Kalman filter, residuals cut at four standard deviations."""
-        X = self._X
-        X[:, LEVEL:] = self._F[:, :, i]
-        r = y - self._mu[:, i]
-        if self.rounds == 1:  # the first level is anybody's guess
+    def _regress(self, i: int, y: float, loss: float) -> None:
+        """One step of every member's filter, and of their weights."""
+        x, aware = self.features, self.aware
+        x[:, LEVEL:] = self.curve[:, :, i]
+        r = y - self.mu[:, i]
+        if self.rounds == 1:
             self.weights[:, 0] += r
             r[:] = 0.0
-        PX = np.matmul(self.P, X[:, :, None])[:, :, 0]
-        q = np.einsum("ij,ij->i", PX, X)
-        d = q + self.noise[0]
-        d[AWARE:] = q[AWARE:] + self.noise[1] / min(max(loss / self.typical, 0.1), 10.0)
-        self._tune(r, q, d)
-        self._weigh(r, d, float(X[0, 1]))
-        r /= np.maximum(d, np.abs(r) * np.sqrt(d) / 4)
-        self.weights += PX * r[:, None]
-        PX /= np.sqrt(d)[:, None]
-        self.P -= PX[:, :, None] * PX[:, None, :]
-        if self.rounds % 8 == 0:
-            diagonal = np.einsum("kii->ki", self.P)
-            diagonal += np.where(diagonal < VARIANCE, 8 * DRIFT * VARIANCE, 0.0)
-
-    def _tune(self, r: np.ndarray, q: np.ndarray, d: np.ndarray) -> None:
-        """Noise from the best member of either group; a surprise to it makes the group's shapes uncertain."""
-        for g, group in enumerate((slice(0, AWARE), slice(AWARE, MEMBERS))):
-            h = group.start + int(self.logw[group].argmax())
-            noise, share = self.noise[g], self.noise[g] / d[h]
-            seen = min(r[h] ** 2, 16 * d[h]) * share**2 + q[h] * share
-            self.noise[g] = max(NOISE[0], noise + max(0.05, 1 / (self.rounds + 2)) * (seen - noise))
-            if r[h] ** 2 > 16 * d[h] and self.rounds > 3:
-                np.einsum("kii->ki", self.P)[group, LEVEL:] += UPHEAVAL * VARIANCE[LEVEL:]
-
-    def _weigh(self, r: np.ndarray, d: np.ndarray, x: float) -> None:
-        self.logw *= MEMORY
-        self.logw -= TEMPER * (np.minimum(r * r / d, 16.0) + np.log(d))
-        self.logw[:AWARE] -= TOLL * min(1.0, 4 * (x - self.x) ** 2 + self.trend**2)
+        Px = np.matmul(self.P, x[:, :, None])[:, :, 0]
+        q = np.einsum("ij,ij->i", Px, x)
+        self.scale += (loss - self.scale) * max(0.01, 1.0 / self.rounds)
+        d = q.copy()
+        d[:aware] += self.noise[0]
+        d[aware:] += self.noise[1] / min(max(loss / self.scale, 0.1), 10.0)  # a mean of costs, not of their logs
+        z2 = r * r / d
+        self._follow_noise(0, slice(0, aware), r, q, d, z2)
+        self._follow_noise(1, slice(aware, self.members), r, q, d, z2)
+        self.logw *= FORGET
+        self.logw -= 0.25 * (np.minimum(z2, 16.0) + np.log(d))
+        self.logw[:aware] -= TOLL * min(1.0, 4.0 * self.moved)
         self.logw -= self.logw.max()
         np.maximum(self.logw, -20.0, out=self.logw)
-        np.exp(self.logw, out=self.p)
-        self.p /= self.p.sum()
+        bound = 4.0 * np.sqrt(d)
+        gain = Px / d[:, None]
+        self.weights += gain * np.clip(r, -bound, bound)[:, None]
+        self.P -= gain[:, :, None] * Px[:, None, :]
+        if self.rounds % 8 == 0:
+            variances = np.einsum("kii->ki", self.P)
+            variances += np.where(variances < VARIANCE, 8 * DRIFT * VARIANCE, 0.0)
+
+    def _follow_noise(self, family: int, which: slice, r: np.ndarray, q: np.ndarray, d: np.ndarray, z2: np.ndarray):
+        """Noise as the heaviest member of a family sees it; where even that is surprised, shapes are reopened."""
+        h = which.start + int(self.logw[which].argmax())
+        noise = float(self.noise[family])
+        g = noise / float(d[h])
+        step = max(0.05, 1.0 / (self.rounds + 2))
+        noise += step * (min(float(r[h]) ** 2, 16.0 * float(d[h])) * g * g + float(q[h]) * g - noise)
+        self.noise[family] = max(noise, LEAST_NOISE)
+        if z2[h] > 16.0 and self.rounds > 3:
+            self.P[which, range(LEVEL, LEVEL + SHAPE), range(LEVEL, LEVEL + SHAPE)] += 0.1 * VARIANCE[LEVEL:]
+
+    # -- context
+
+    def _read(self, context: tuple[float, ...]) -> None:
+        """Features of the level, and the curves of the members that heed the context; then predict."""
+        self.context = context
+        z = self.features[: self.aware]
+        if len(context) == 1 and isfinite(context[0]):
+            x = self._standardised(context[0])
+            z[:, 1], z[:, 2], z[:, 3] = x, x * x - 1.0, 0.0
+            self._look_up(_place(OFFSET + SLOPE * x), -1)
+        elif len(context) >= 3 and isfinite(context[0] + context[1] + context[2]):
+            shrink = cosh(min(abs(context[2]), 20.0))
+            rho, mean = max(context[0], 0.0) / shrink, context[1] / shrink
+            if rho > self.top:
+                self.top = rho
+            gap = 1.0 - (rho / self.top) ** 2
+            x = 0.5 * log(gap + 0.02) + 1.0
+            z[:, 1], z[:, 2] = x, x * x - 1.0
+            z[:, 3] = 0.5 * log(1.05 - min(mean / self.top, 1.0)) + 1.0 - x
+            place = max(0, int(25.0 * log(gap + 1e-9) + 225.5))
+            if place != self.place:
+                self._look_up(self.by_gap[place], place)
+        else:
+            x = 0.0
+            z[:, 1:LEVEL] = 0.0
+            if self.place != GAP_SLOTS:
+                self._look_up(self.by_gap[0], GAP_SLOTS)
+        self.moved, self.x = (x - self.x) ** 2, x
+        if not self.foreseen:
+            self._predict()
+
+    def _look_up(self, places: np.ndarray, place: int) -> None:
+        np.take(self.curves, places, axis=0, out=self.curve[: self.aware])
+        self.places, self.place, self.foreseen = places, place, False
+
+    def _standardised(self, value: float) -> float:
+        """A user's number, less the mean so far, over the standard deviation so far, within ±2."""
+        if self.user_var <= 0.0:
+            return 0.0
+        return min(max((value - self.user_mean) / sqrt(self.user_var), -2.0), 2.0)
+
+    def _note_user(self, value: float) -> None:
+        step = max(0.01, 1.0 / self.rounds)
+        self.user_mean += step * (value - self.user_mean)
+        self.user_var += step * ((value - self.user_mean) ** 2 - self.user_var)
 
 
 def _u(omega: float) -> float:
-    return log(2 / omega - 1)
+    return log(2.0 / omega - 1.0)
 
 
-def _curves(delta: np.ndarray) -> np.ndarray:
-    """theory, tilt and cusp at u − v, for all v: shape (len(V), 3, grid)."""
-    s = np.sqrt(np.maximum(1.0001, 0.03 + np.exp(-V)[:, None] * np.cosh(delta)))
-    theory = -np.log(np.log((s + 1) / (s - 1)))
-    theory -= theory.min(axis=1, keepdims=True)
-    return np.stack([theory, np.tanh(delta), np.sqrt(delta**2 + 0.01) - 0.1], axis=1)
+def _place(v: np.ndarray) -> np.ndarray:
+    """Index of the nearest tabulated minimiser."""
+    return np.rint((np.clip(v, V_MIN, V_MAX) - V_MIN) / V_STEP).astype(int)
+
+
+def _curves(delta: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """The three curves of the shape, shape (len(v), SHAPE, len(u))."""
+    s = np.sqrt(np.maximum(1.0001, 0.03 + np.exp(-v) * np.cosh(delta)))
+    c = -np.log(np.log((s + 1.0) / (s - 1.0)))
+    return np.stack([c - c.min(axis=1, keepdims=True), np.tanh(delta), np.sqrt(delta**2 + 0.01) - 0.1], axis=1)
