@@ -7,7 +7,7 @@ pattern reads it whole and picks 16 rows; later looks at new values read only th
 from __future__ import annotations
 
 import ctypes
-from math import log, log10, nan
+from math import isfinite, log, log10, nan
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from .sor import library
 #: Rows looked at: those with the largest ρ at the last full look, and as many spread evenly.
 WORST, SPREAD = 8, 8
 _petsc = library()
+#: A symmetric matrix is asked every so many looks whether it still is.
+SKEW_EVERY = 8
 _READABLE = ("seqaij", "mpiaij")
 #: PETSc's inodes: at most this many rows a node, used when they spare this share of the rows (aij/seq/inode.c).
 _NODE_LIMIT, _NODE_SHARE = 5, 0.8
@@ -44,6 +46,7 @@ class _Sample:
         self.columns = aj[self.entries].copy()
         self.starts = np.concatenate([[0], np.cumsum(np.diff(ai)[chosen])[:-1]])
         self.diagonal = np.flatnonzero(on_diagonal[self.entries])
+        self.skewed, self.looks = False, 0
         self.lower = aj[self.entries] < rows[self.entries]
         self.upper = aj[self.entries] > rows[self.entries]
         self.inodes = _has_inodes(ai, aj)
@@ -54,13 +57,17 @@ class _Sample:
         return len(ai) == self.rows + 1 and np.array_equal(aj[self.entries], self.columns)
 
     def look(self, values: np.ndarray) -> tuple[float, float, float]:
-        """(ρ max, ρ mean, ½ log Σ|lower|/Σ|upper|) of the chosen rows; ρ = 1 − row sum/diagonal."""
+        """(ρ max, ρ mean, skew) of the chosen rows; ρ = 1 − row sum/diagonal."""
         v = values[self.entries]
-        rho = 1.0 - np.add.reduceat(v, self.starts) / v[self.diagonal]
-        size = np.abs(v)
+        shares = (np.add.reduceat(v, self.starts) / v[self.diagonal]).tolist()
+        skew = self._skew(np.abs(v)) if self.skewed or self.looks % SKEW_EVERY == 0 else 0.0
+        self.skewed = abs(skew) > 1e-6
+        self.looks += 1
+        return max(1.0 - min(shares), 0.0), 1.0 - sum(shares) / len(shares), skew
+
+    def _skew(self, size: np.ndarray) -> float:
         lower, upper = float(size @ self.lower), float(size @ self.upper)
-        skew = 0.5 * log(lower / upper) if lower > 0.0 and upper > 0.0 else 0.0
-        return max(float(rho.max()), 0.0), float(rho.mean()), skew
+        return 0.5 * log(lower / upper) if lower > 0.0 and upper > 0.0 else 0.0
 
 
 def _values(block: Any) -> np.ndarray:
@@ -119,16 +126,21 @@ class Features:
         if A.getType() not in _READABLE:
             self._matrix = None
             return
+        error = None
         try:
-            rho_max, rho_mean, skew = self._local(A, replaced)
-            local = np.array([rho_max, rho_mean, skew, -skew, float(self.inodes), 0.0])
-        except Exception:
-            local = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1.0])
-        if not np.all(np.isfinite(local)):
-            local[-1] = 1.0
-        top = comm.largest(local)
-        self._matrix = None if top[-1] else (float(top[0]), float(top[1]), float(max(top[2], top[3])))
-        self.inodes = bool(top[4])
+            local = self._local(A, replaced)
+            fine = isfinite(sum(local))
+        except Exception as caught:  # raised below: the other ranks wait for the numbers
+            local, fine, error = (0.0, 0.0, 0.0), False, caught
+        if comm.size > 1:
+            rho, mean, skew = local if fine else (0.0, 0.0, 0.0)
+            numbers = np.array([rho, mean, skew, -skew, self.inodes, not fine], dtype=float)
+            rho, mean, high, low, inodes, failed = comm.largest(numbers).tolist()
+            local, fine = (rho, mean, high if high > low else -low), not failed
+            self.inodes = bool(inodes)
+        self._matrix = local if fine else None
+        if error is not None:
+            raise error
 
     def _local(self, A: Any, replaced: bool) -> tuple[float, float, float]:
         """Features of this process's block; a full look when it is new, and rarer and rarer after that."""

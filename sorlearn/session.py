@@ -135,8 +135,8 @@ class Session:
         return Decision(omega, fallback, check, tighten, self._hold(nonzeros))
 
     def _fallback(self) -> float:
-        tried = np.flatnonzero(self.best_loss)
-        if not self.safe_fails or not len(tried):
+        tried = np.flatnonzero(self.best_loss) if self.safe_fails else ()
+        if not len(tried):
             return self.settings.omega
         return omega_of(int(tried[np.argmin(self.best_loss[tried])]))
 
@@ -166,23 +166,29 @@ class Session:
 
     def learn(self, record: SolveRecord, true_norm: bool) -> None:
         """Charge the solve, tell the learner, and write it down."""
-        choice = self.asked
-        if not true_norm:
-            record = record._replace(digits=max(record.digits - self.accuracy.digits_lost(record.omega), MIN_DIGITS))
-        loss = COSTS[self.settings.cost](record)
+        choice, loss = self.asked, COSTS[self.settings.cost](record)
+        if not true_norm and self.settings.cost == "work":
+            digits = max(record.digits - self.accuracy.digits_lost(record.omega), MIN_DIGITS)
+            loss = COSTS["work"](record._replace(digits=digits))
         if not isfinite(loss):
             raise ValueError(f"cost {loss} of a solve with omega = {record.omega:g}")
         self.solves += 1
-        record = record._replace(solve=self.solves, cost=loss)
-        if choice is not None:
-            record = record._replace(context=choice.context, propensity=choice.propensity, explored=choice.explored)
-            if record.iterations > 0:
-                self._update(choice, record, self._steady(loss) if self._steady else loss)
+        known = choice or Choice(record.omega)
+        record = record._replace(
+            solve=self.solves,
+            cost=loss,
+            context=known.context,
+            propensity=known.propensity,
+            explored=known.explored,
+        )
+        if choice is not None and record.iterations > 0:
+            self._update(choice, record, self._steady(loss) if self._steady else loss)
         self._count(record)
         self._write(record)
 
     def _update(self, choice: Choice, record: SolveRecord, loss: float) -> None:
-        asked, played = bin_of(choice.omega), bin_of(record.omega)
+        played = bin_of(record.omega)
+        asked = played if choice.omega == record.omega else bin_of(choice.omega)
         if asked != played:  # the choice is left alone: it costs what it cost when it failed
             loss = max(loss, self.failed_loss[asked])
         elif self._trial_failed:

@@ -22,10 +22,11 @@ NOISE, LEAST_NOISE = 0.01, 0.0015  # variance of a log cost: first guess, and wh
 FORGET = 0.995  # of the evidence for members, a solve
 DRIFT = 5e-4  # of the coefficients' prior variance, a solve
 OPTIMISM = 0.5  # standard deviations of the members' disagreement that a choice hopes for
+HOPE = 0.3  # the same beyond what has been tried, where members may all be wrong
 TIE = 0.002  # relative costs this close are one and the same
 REACH = 12  # steps that a choice may go beyond what has been tried
 DEAR = 4.0  # a cost this many times the prediction is a risk, remembered for all ω from there on
-TOLL = 0.2  # evidence that members pay for a context that moves, lest they explain noise by it
+TOLL = 0.2  # evidence that members pay for a context that moves or a cost that drifts, lest they explain noise by it
 ALLOWED, LEAST_ALLOWED = 0.1, 0.03  # share of the safe ω's total that may be lost after 20 solves, and in the end
 AUDIT = 0.0015  # share of the total that safe solves in good times may cost
 SETTLED, SPARE = 100, 4  # rounds after which what was foreseen is learned from only one time in so many
@@ -44,7 +45,7 @@ class Auto(Learner):
     Young's, with one unknown each: v = ½ log(1 − (ρ/ρ̄)² + ε_k), where ρ is the context's signed dominance
     1 − row sum/diagonal, divided by cosh(skew), and ρ̄ the largest so far or 1.  Four others know no context.  Members
     differ in nothing but the minimiser, so that their likelihoods, slowly forgotten, judge just that.  The choice is
-    the least of mean − ½ standard deviation of the members' predictions.
+    the least of mean − ½ standard deviation of the members' predictions (less where nothing was tried).
 
     The safe ω comes first.  After that choices go only `REACH` steps beyond what has been tried, keep away from where
     costs were far above the prediction, and are interrupted by solves at the safe ω: rarely while it is predicted
@@ -72,6 +73,7 @@ class Auto(Learner):
     _remembered = (
         "weights", "P", "logw", "noise", "top", "low", "high", "risk", "spent", "base", "since", "seen", "told",
         "scale", "x", "user_mean", "user_var", "mu", "mean", "best", "places", "place", "foreseen",
+        "trend",
     )  # fmt: skip
 
     def __init__(self, *, space: Space = Space(), seed: int = 0):
@@ -92,6 +94,7 @@ class Auto(Learner):
         self.logw = np.where(np.arange(self.members) < self.aware, 0.0, BLIND_LOGWEIGHT)
         self.noise = np.full(2, NOISE)
         self.top, self.x, self.scale = 1.0, 0.0, 0.0
+        self.trend = 0.0  # mean surprise of the last ten solves or so, in standard deviations
         self.user_mean, self.user_var = 0.0, 0.0
         self.low = self.high = self.safe
         self.risk = np.zeros(len(self.u))
@@ -134,7 +137,8 @@ class Auto(Learner):
         spread *= spread
         score = p @ spread
         np.sqrt(score, out=score)
-        score *= -OPTIMISM
+        score *= -HOPE
+        score[self.low : self.high + 1] *= OPTIMISM / HOPE
         score += self.mean
         np.exp(score, out=score)
         if self.rounds:
@@ -161,6 +165,7 @@ class Auto(Learner):
         i, y = choice.index, log(max(loss + self.space.least, 1e-300))
         self._account(i, loss)
         surprise = y - float(self.mean[i])
+        self.trend += 0.1 * (max(-4.0, min(4.0, surprise / sqrt(self.noise[0]))) - self.trend)
         new = i < self.low or i > self.high
         if self.rounds > SETTLED and self.rounds % SPARE and not new and surprise * surprise < self.noise[0]:
             return
@@ -209,7 +214,7 @@ class Auto(Learner):
         self._follow_noise(1, slice(aware, self.members), r, q, d, z2)
         self.logw *= FORGET
         self.logw -= 0.25 * (np.minimum(z2, 16.0) + np.log(d))
-        self.logw[:aware] -= TOLL * min(1.0, 4.0 * self.moved)
+        self.logw[:aware] -= TOLL * min(1.0, 4.0 * self.moved + self.trend**2)
         self.logw -= self.logw.max()
         np.maximum(self.logw, -20.0, out=self.logw)
         bound = 4.0 * np.sqrt(d)
