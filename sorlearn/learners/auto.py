@@ -29,6 +29,7 @@ DEAR = 4.0  # a cost this many times the prediction is a risk, remembered for al
 TOLL = 0.2  # evidence that members pay for a context that moves or a cost that drifts, lest they explain noise by it
 ALLOWED, LEAST_ALLOWED = 0.1, 0.03  # share of the safe ω's total that may be lost after 20 solves, and in the end
 AUDIT = 0.0015  # share of the total that safe solves in good times may cost
+STILL = 0.01  # square of what a context may move by (in x) and still be the same
 SETTLED, SPARE = 100, 4  # rounds after which what was foreseen is learned from only one time in so many
 
 
@@ -64,7 +65,7 @@ class Auto(Learner):
     ...     choice = learner.choose()
     ...     learner.update(choice, 3.0 + 40.0 * (choice.omega - 1.6) ** 2)
     >>> print(f"{choice.omega:.2f}")
-    1.60
+    1.64
     """
 
     name = "auto"
@@ -174,9 +175,10 @@ class Auto(Learner):
         self.foreseen = False
 
     def _account(self, i: int, loss: float) -> None:
-        """What was spent, and what the safe ω would have cost: its share of this loss, as predicted.
+        """What was spent, and what the safe ω would have cost.
 
-        The prediction is scaled by how the last solves at the safe ω compared with theirs.
+        That is as predicted while the context stands still, else its share of this loss as predicted; scaled by how
+        the last solves at the safe ω compared with their predictions.
         """
         self.spent += loss
         safe, here = float(self.mean[self.safe]), float(self.mean[i])
@@ -189,7 +191,8 @@ class Auto(Learner):
         else:
             self.since += 1
             known = min(self.seen / self.told, 1.5) if self.told else 1.0
-            self.base += loss * exp(min(safe - here, 3.0)) * known
+            still = self.moved < STILL
+            self.base += known * (exp(min(safe, 50.0)) if still else loss * exp(min(safe - here, 3.0)))
         over = loss - DEAR * exp(min(here, 50.0))
         if over > 0.0 and self.rounds > 1:
             first, last = (0, i + 3) if i <= self.safe else (i - 2, len(self.u))
