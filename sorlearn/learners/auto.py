@@ -50,7 +50,7 @@ class Auto(Learner):
 
     The safe ω comes first.  After that choices go only `REACH` steps beyond what has been tried, keep away from where
     costs were far above the prediction, and are interrupted by solves at the safe ω: rarely while it is predicted
-    dearer, at every second solve while the account says that the total is above the safe ω's.
+    dearer, at every solve while the account says that the total is too far above the safe ω's.
 
     Memory and time a solve are constant.  There is no regret statement: the design is empirical, and
     ``benchmarks/learning.py`` measures it.
@@ -152,7 +152,7 @@ class Auto(Learner):
     def _safe_is_due(self) -> bool:
         """Whether the account calls for a solve at the safe ω."""
         lost = self.spent - self.base
-        if self.since > 0 and lost > self.base * max(ALLOWED * sqrt(20.0 / self.rounds), LEAST_ALLOWED):
+        if lost > self.base * max(ALLOWED * sqrt(20.0 / self.rounds), LEAST_ALLOWED):
             return True
         return self.since > 16.0 + max(self.base / self.spent - 1.0, 0.0) / AUDIT
 

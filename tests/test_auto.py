@@ -1,0 +1,115 @@
+"""What only `auto` promises, on small synthetic costs: near the best where theory helps, not misled where it doesn't."""
+
+import json
+
+import numpy as np
+import pytest
+
+from sorlearn.learners import Space
+from sorlearn.learners.auto import Auto
+
+SPACE = Space(omega_min=0.75, omega_max=1.976, least=0.0)
+RHO = 1 - 10 ** np.random.default_rng(0).uniform(-2.5, -0.3, 400)  # 400 matrices, easy and stiff
+
+
+def make(seed=1):
+    return Auto(space=SPACE, seed=seed)
+
+
+def features(rho):
+    return (float(rho), float(rho), 0.0, 8.0, 0.0)
+
+
+def krylov(omega, rho):
+    """Iterations per digit of SSOR-CG, with its minimum where Young has it."""
+    u, v = np.log(2 / omega - 1), 0.5 * np.log(1 - rho**2)
+    s = np.sqrt(0.03 + np.exp(-v) * np.cosh(u - v) + 1)
+    return 1 / np.log10((s + 1) / (s - 1))
+
+
+def play(learner, rounds, cost, context):
+    """Costs of `rounds` solves; `cost(t, omega)`, `context(t)`."""
+    spent = []
+    for t in range(rounds):
+        choice = learner.choose(context(t))
+        assert SPACE.omega_min <= choice.omega <= SPACE.omega_max
+        spent.append(cost(t, choice.omega))
+        learner.update(choice, spent[-1])
+    return np.array(spent)
+
+
+def grid_costs(rho):
+    """Costs of the instances at every ω of a fine grid."""
+    return np.array([krylov(make().omegas, r) for r in rho])
+
+
+def test_starts_at_the_safe_omega():
+    assert make().choose(features(0.9)).omega == 1.0
+
+
+def test_near_the_best_with_a_true_context():
+    spent = play(make(), 400, lambda t, omega: krylov(omega, RHO[t]), lambda t: features(RHO[t]))
+    assert spent.sum() < 1.02 * grid_costs(RHO).min(axis=1).sum()
+
+
+def test_not_misled_by_a_shuffled_context():
+    other = np.random.default_rng(1).permutation(RHO)
+    spent = play(make(), 400, lambda t, omega: krylov(omega, RHO[t]), lambda t: features(other[t]))
+    assert spent[200:].sum() < 1.15 * grid_costs(RHO[200:]).sum(axis=0).min()
+
+
+@pytest.mark.parametrize("context", [(), features(0.9)], ids=["none", "constant"])
+def test_follows_jumps_that_no_context_shows(context):
+    rho = np.repeat([0.5, 0.99, 0.5, 0.99], 100)
+    spent = play(make(), 400, lambda t, omega: krylov(omega, rho[t]), lambda t: context)
+    assert spent.sum() < 1.05 * grid_costs(rho).sum(axis=0).min()
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_learns_what_a_users_number_means(sign):
+    number = sign * np.log(1 - RHO)
+    spent = play(make(), 400, lambda t, omega: krylov(omega, RHO[t]), lambda t: (float(number[t]),))
+    assert spent[100:].sum() < 1.05 * grid_costs(RHO[100:]).min(axis=1).sum()
+
+
+def test_not_misled_by_an_idle_users_number():
+    idle = np.random.default_rng(2).standard_normal(400)
+    spent = play(make(), 400, lambda t, omega: krylov(omega, RHO[t]), lambda t: (float(idle[t]),))
+    assert spent[100:].sum() < 1.15 * grid_costs(RHO[100:]).sum(axis=0).min()
+
+
+def adversaries():
+    rng = np.random.default_rng(3)
+    places, logs = [0.7, 1.0, 1.1, 1.5, 1.6, 1.9], np.log([60, 36, 35, 3171, 10000, 22])
+    random = rng.lognormal(3, 1, 60)
+    return {
+        "one is best": lambda t, omega: 20 * (1 + 4 * abs(omega - 1)),
+        "spikes": lambda t, omega: float(np.exp(np.interp(omega, places, logs))),
+        "random": lambda t, omega: 20.0 if omega == 1 else float(random[int(30 * omega)]),
+        "dearer from the second solve on": lambda t, omega: 10.0 if omega == 1 else 21.0,
+    }
+
+
+@pytest.mark.parametrize("name", adversaries())
+def test_debt_against_the_safe_omega_is_paid_back(name):
+    """Costs made to mislead, and nobody to cut trials off: whatever the first trials cost is earned again."""
+    cost = adversaries()[name]
+    spent = play(make(), 1000, cost, lambda t: ())
+    safe = np.array([cost(t, 1.0) for t in range(1000)])
+    assert spent[100:].sum() < 1.05 * safe[100:].sum()
+    if name != "spikes":  # one trial there costs hundreds of safe solves: only the guarded solver can help
+        assert (spent.cumsum() / safe.cumsum())[99:].max() < 1.1
+
+
+def test_state_continues_bit_for_bit():
+    learner, copy = make(), make(seed=9)
+    cost, context = (lambda t, omega: krylov(omega, RHO[t])), (lambda t: features(RHO[t]))
+    play(learner, 150, cost, context)
+    play(copy, 30, cost, lambda t: ())
+    copy.restore(json.loads(json.dumps(learner.state(), default=lambda value: value.tolist())))
+    assert np.array_equal(play(learner, 100, cost, context), play(copy, 100, cost, context))
+
+
+def test_deterministic():
+    runs = [play(make(), 200, lambda t, omega: krylov(omega, RHO[t]), lambda t: features(RHO[t])) for _ in range(2)]
+    assert np.array_equal(*runs)
