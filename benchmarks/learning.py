@@ -1,8 +1,9 @@
 """How near the best ω every learner comes: total iterations, from the first solve on, over the best there is.
 
-    OMP_NUM_THREADS=1 python3 benchmarks/learning.py                  # all learners, from tables: the table and the plot
-    OMP_NUM_THREADS=1 python3 benchmarks/learning.py --learners auto  # some of them
-    OMP_NUM_THREADS=1 python3 benchmarks/learning.py --real jumps …   # auto as a PC, in a real loop of KSP
+    export PYTHONPATH=. OMP_NUM_THREADS=1
+    python3 benchmarks/learning.py                  # all learners, from tables: the table and the plot
+    python3 benchmarks/learning.py --learners auto  # some of them
+    python3 benchmarks/learning.py --real jumps …   # auto as a PC, in a real loop of KSP
 
 Tables are made when they are missing, in about eight minutes, by ``sequences.py``; costs between two ω's of a table are
 interpolated.  Learners with a scalar context are given ρ and its true range.  Ratios are means over five seeds;
