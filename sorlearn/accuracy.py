@@ -87,12 +87,16 @@ class Accuracy:
         self.credit = min(self.credit + SHARE * (iterations + 1), 10 * CHECK_WORK)
 
     def digits_lost(self, omega: float) -> float:
-        """Digits by which to tighten the tolerance at this ω, at least 0; interpolated where nothing was measured."""
+        """Digits by which to tighten the tolerance at this ω, at least 0: the most of it and its neighbours.
+
+        Interpolated where none of them was measured.
+        """
         i = bin_of(omega)
         if i == self._safe:
             return 0.0
-        lost = float(self.lost[i])
-        if not self.checks[i]:
+        near = slice(max(i - 1, 0), i + 2)
+        lost = float(self.lost[near].max(initial=-np.inf, where=self.checks[near] > 0))
+        if lost == -np.inf:
             known = np.flatnonzero(self.checks)
             lost = float(np.interp(i, known, self.lost[known])) if len(known) else 0.0
         return max(lost + RESERVE, 0.0)
@@ -157,3 +161,5 @@ class Accuracy:
                 mine[:] = np.asarray(state[name], float)
             else:
                 setattr(self, name, float(state[name]))
+            if not np.all(np.isfinite(getattr(self, name))):
+                raise ValueError(f"{name} isn't finite")
