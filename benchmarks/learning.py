@@ -126,7 +126,7 @@ def measure(case: Case, suite: Suite, names: list[str], seeds: int) -> dict[str,
 
 
 def report(results: dict[str, tuple[Case, Suite, dict]], names: list[str]) -> None:
-    print(f"{'sequence':26s}{'solves':>7s}{'bar':>7s}{'ω=1':>8s}{'fixed':>8s}" + "".join(f"{n:>14s}" for n in names)
+    print(f"{'sequence':26s}{'solves':>7s}{'bar':>7s}{'ω=1':>8s}{'fixed':>8s}" + "".join(f"{n:>16s}" for n in names)
           + f"{'safe':>8s}{'µs':>6s}")
     for label, (case, suite, found) in results.items():
         for k, (n, bar) in enumerate(case.bars):
@@ -134,7 +134,7 @@ def report(results: dict[str, tuple[Case, Suite, dict]], names: list[str]) -> No
             reference = its.min(axis=1).sum() if case.against == "best" else its.sum(axis=0).min()
             print(f"{label:26s}{n:7d}{bar:7.3f}{its[:, ONE].sum() / reference:8.3f}"
                   f"{its.sum(axis=0).min() / reference:8.3f}"
-                  + "".join(f"{found[name]['ratios'][k]:14.3f}" for name in names)
+                  + "".join(f"{found[name]['ratios'][k]:16.3f}" for name in names)
                   + f"{found[names[0]]['safe']:8.3f}{found[names[0]]['us']:6.1f}")
 
 
