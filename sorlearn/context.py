@@ -19,6 +19,8 @@ from .sor import library
 #: Rows looked at: those with the largest ρ at the last full look, and as many spread evenly.
 WORST, SPREAD = 8, 8
 _petsc = library()
+#: Relative change of a row's dominance that calls for a new decision.
+MOVED = 0.3
 #: A symmetric matrix is asked every so many looks whether it still is.
 SKEW_EVERY = 8
 _READABLE = ("seqaij", "mpiaij")
@@ -41,7 +43,8 @@ class _Sample:
         usable = np.flatnonzero(diagonal)
         spread = usable[np.linspace(0, len(usable) - 1, min(SPREAD, len(usable))).astype(int)]
         worst = usable[np.argsort(rho[usable], kind="stable")[-WORST:]]
-        chosen = np.union1d(worst, spread)
+        self.chosen = chosen = np.union1d(worst, spread)
+        self.probe = (0, 0, 0.0)
         self.entries = np.concatenate([np.arange(ai[i], ai[i + 1]) for i in chosen])
         self.columns = aj[self.entries].copy()
         self.starts = np.concatenate([[0], np.cumsum(np.diff(ai)[chosen])[:-1]])
@@ -63,7 +66,10 @@ class _Sample:
         skew = self._skew(np.abs(v)) if self.skewed or self.looks % SKEW_EVERY == 0 else 0.0
         self.skewed = abs(skew) > 1e-6
         self.looks += 1
-        return max(1.0 - min(shares), 0.0), 1.0 - sum(shares) / len(shares), skew
+        least = min(shares)
+        k = shares.index(least)
+        self.probe = (int(self.chosen[k]), int(self.diagonal[k] - self.starts[k]), least)
+        return max(1.0 - least, 0.0), 1.0 - sum(shares) / len(shares), skew
 
     def _skew(self, size: np.ndarray) -> float:
         lower, upper = float(size @ self.lower), float(size @ self.upper)
@@ -121,6 +127,21 @@ class Features:
         if self._matrix is None:
             return ()
         return (*self._matrix, -log10(rtol) if rtol > 0.0 else nan, float(min(self._novelty, 8)))
+
+    def moved(self, A: Any) -> bool:
+        """Whether the matrix isn't nearly the one last read: one row is looked at.  Not collective."""
+        if (A.handle, A.stateGet()) == self._seen:
+            return False
+        sample = self._sample
+        if sample is None or self._matrix is None or A.getType() != "seqaij" or A.getSize()[0] != sample.rows:
+            return True
+        row, place, share = sample.probe
+        columns, values = A.getRow(row)
+        if len(columns) <= place or columns[place] != row:
+            return True
+        row_values = values.real.tolist()
+        change = abs(sum(row_values) / row_values[place] - share) if row_values[place] else 1.0
+        return not change <= MOVED * abs(share) + 1e-6
 
     def _look(self, A: Any, comm: Comm, replaced: bool) -> None:
         if A.getType() not in _READABLE:

@@ -226,19 +226,27 @@ class PC:
         if not self._active:
             self.omega = 1.0 if self._only_one else self._safe
             return
+        self._A = pc.getOperators()[1]
         if self._slot is None:
             self._guarded(self._acquire, pc, ksp)
-        self._held = self._hold > 0
-        if self._held:
-            self._hold -= 1
-            self._decision = self._decision._replace(check=0.0)
-        elif not self._stopped:
+        self._held = self._hold > 0 and self._holds()
+        if not (self._held or self._stopped):
             _choosing.begin()
             self._decide(pc, ksp)
             _choosing.end()
         self.omega = self._decision.omega
         self._prepare(pc, ksp, x)
         self._began = perf_counter()
+
+    def _holds(self) -> bool:
+        """Whether ω still fits, so that a short solve needn't be decided; on one rank only."""
+        self._hold -= 1
+        if self._slot.features.moved(self._A):
+            self._hold = 0
+            return False
+        if self._decision.check:
+            self._decision = self._decision._replace(check=0.0)
+        return True
 
     def _learns(self, ksp: Any) -> bool:
         """Whether the iteration count of this KSP says something about ω."""
@@ -260,7 +268,7 @@ class PC:
 
     def _acquire(self, pc: Any, ksp: Any) -> None:
         self._comm = Comm(pc.comm)
-        size = pc.getOperators()[1].getSize()
+        size = self._A.getSize()
         self._key = (self._prefix, size, ksp.getType(), self._comm.size, self._settings, self.guarded)
         self._slot = _registry.acquire(self._key, self._new_slot)
 
@@ -300,7 +308,8 @@ class PC:
             values = np.array(decision)
             self._comm.share(values)
             decision = Decision(*values.tolist())
-        self._decision, self._hold, self._stopped = decision, int(decision.hold), bool(decision.stopped)
+        self._decision, self._stopped = decision, bool(decision.stopped)
+        self._hold = int(decision.hold) if self._comm.size == 1 else 0
 
     def _context(self, pc: Any, ksp: Any) -> tuple[float, ...]:
         """What is known of the coming solve: the user's number, or the features of the matrix.  Collective."""
@@ -311,11 +320,10 @@ class PC:
             return (float(self.context() if callable(self.context) else self.context),)
         if settings.context != "auto" or settings.learner != "auto":
             return ()
-        return self._slot.features.read(pc.getOperators()[1], self._comm, ksp.rtol)
+        return self._slot.features.read(self._A, self._comm, ksp.rtol)
 
     def _prepare(self, pc: Any, ksp: Any, x: Any) -> None:
         """Keep what a repair would need."""
-        self._A = pc.getOperators()[1]
         self._transposed = False
         if self._decision.tighten or self._decision.limit:
             self._tighten(ksp, self._decision.tighten, self._decision.limit)
@@ -361,6 +369,9 @@ class PC:
 
     def _finish(self, pc: Any, ksp: Any, b: Any, x: Any, seconds: float) -> None:
         iterations, reason = ksp.getIterationNumber(), ksp.getConvergedReason()
+        if self._held and reason > 0:
+            self._slot.session.skip(iterations)
+            return
         before, after = self._first_residual(ksp), ksp.getResidualNorm()
         session = None if self._stopped else self._slot.session
         total, rescued = iterations, False

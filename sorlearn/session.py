@@ -25,9 +25,9 @@ from .options import STEM, Settings
 #: Solves between two saves, and records kept for Python programs.
 SAVE_EVERY, RECORDS = 500, 1000
 #: Seconds that deciding and learning take, and the parts of an iteration: callbacks, and a nonzero's way from memory.
-DECISION, CALLBACK, NONZERO = 40e-6, 1.0e-6, 2.2e-9
+DECISION, CALLBACK, NONZERO = 60e-6, 1.0e-6, 2.2e-9
 #: Solves decided one by one before deciding may pause, and the most solves that it pauses for.
-WARM_UP, LONGEST_HOLD = 30, 31
+WARM_UP, LONGEST_HOLD = 30, 63
 #: Most solves to wait after a failure that nothing could repair.
 LONGEST_PAUSE = 1024
 
@@ -44,7 +44,7 @@ class Decision(NamedTuple):
     tighten: float = 0.0
     #: Further solves that just repeat ω, because deciding would cost more than it can gain.
     hold: float = 0.0
-    #: Iterations after which a guarded trial is cut off and continued with the safe ω; 0 without a guard.
+    #: Iterations after which a trial is cut off and continued with the safe ω; 0 for no limit.
     limit: float = 0.0
     #: Whether learning has stopped for good.
     stopped: float = 0.0
@@ -69,7 +69,7 @@ class Session:
 
     _REMEMBERED = (
         "solves", "iterations", "failures", "rescues", "safe_solves", "safe_iterations",
-        "pause", "backoff", "safe_fails", "mean_iterations",
+        "pause", "backoff", "safe_fails", "mean_iterations", "largest",
     )  # fmt: skip
 
     def __init__(
@@ -87,7 +87,7 @@ class Session:
         self.best_loss = np.zeros(BINS)
         self.solves = self.iterations = self.failures = self.rescues = 0
         self.safe_solves = self.safe_iterations = 0
-        self.mean_iterations = 0.0
+        self.mean_iterations = self.largest = 0.0
         self.pause, self.backoff, self.safe_fails = 0, 1, False
         self.asked: Choice | None = None
         self._trial_failed = False
@@ -130,9 +130,9 @@ class Session:
         check = tighten = 0.0
         if not true_norm and self.settings.learner != "fixed":
             check, tighten = float(self.accuracy.due(omega)), self.accuracy.digits_lost(omega)
-        if self.ledger:
-            return Decision(omega, fallback, check, tighten, limit=self.ledger.limit())
-        return Decision(omega, fallback, check, tighten, self._hold(nonzeros))
+        limit = self._limit() if omega != self.settings.omega and self.settings.learner != "fixed" else 0.0
+        hold = 0 if self.ledger else self._hold(nonzeros)
+        return Decision(omega, fallback, check, tighten, hold, limit)
 
     def _fallback(self) -> float:
         tried = np.flatnonzero(self.best_loss) if self.safe_fails else ()
@@ -141,12 +141,18 @@ class Session:
         return omega_of(int(tried[np.argmin(self.best_loss[tried])]))
 
     def _hold(self, nonzeros: int) -> int:
-        """A solve much shorter than three decisions is worth deciding only now and then."""
+        """Further solves that just repeat ω: deciding may take one part in twenty of the time of the solves."""
         each = self.settings.monitor or self.settings.journal or self.settings.cost == "time"
         if each or self.solves < WARM_UP:
             return 0
         solve = 5e-6 + (self.mean_iterations + 1.0) * (CALLBACK + NONZERO * nonzeros)
-        return min(int(0.5 * (2.5 * DECISION / solve) ** 2), LONGEST_HOLD)
+        return min(int(DECISION / (0.05 * solve)), LONGEST_HOLD)
+
+    def _limit(self) -> float:
+        """Iterations after which a trial is cut off: the guard's limit, or what only a catastrophe exceeds."""
+        if self.ledger:
+            return float(self.ledger.limit())
+        return 50.0 + 10.0 * self.largest if self.largest else 0.0
 
     # -- after a solve
 
@@ -202,6 +208,8 @@ class Session:
     def _count(self, record: SolveRecord) -> None:
         self.iterations += record.iterations
         self.mean_iterations += max(0.05, 1.0 / self.solves) * (record.iterations - self.mean_iterations)
+        if record.omega == self.settings.omega or not record.rescued:
+            self.largest = max(0.99 * self.largest, record.iterations)
         if record.omega == self.settings.omega:
             self.safe_solves += 1
             self.safe_iterations += record.iterations
