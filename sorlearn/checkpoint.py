@@ -37,7 +37,7 @@ def read(path: str) -> dict[str, Any]:
             content = json.load(file)
     except OSError as error:
         raise StateError(f"{path}: {error.strerror}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise StateError(f"{path}: truncated, or not a state that sorlearn saved") from None
     if not isinstance(content, dict) or not isinstance(content.get("solvers"), dict):
         raise StateError(f"{path}: not a state that sorlearn saved")
@@ -67,11 +67,11 @@ def save(path: str, name: str, state: dict[str, Any]) -> None:
     ------
     OSError
         If the file can't be written; what it held is then untouched.
+    StateError
+        If there is a file already and it isn't a state of this schema; it is then untouched, too.
     """
-    try:
-        solvers = read(path)
-    except StateError:
-        solvers = {}
+    path = os.path.realpath(path)
+    solvers = read(path) if os.path.exists(path) else {}
     text = json.dumps({"schema": SCHEMA, "solvers": {**solvers, name: state}}, default=_plain)
     folder = os.path.dirname(path) or "."
     handle, temporary = tempfile.mkstemp(dir=folder, prefix=os.path.basename(path) + ".")

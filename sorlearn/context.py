@@ -7,13 +7,13 @@ pattern reads it whole and picks 16 rows; later looks at new values read only th
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from math import isfinite, log, log10, nan
 from typing import Any
 
 import numpy as np
 from petsc4py import PETSc
 
-from .comm import Comm
 from .sor import library
 
 #: Rows looked at: those with the largest ρ at the last full look, and as many spread evenly.
@@ -23,6 +23,8 @@ _petsc = library()
 MOVED = 0.3
 #: A symmetric matrix is asked every so many looks whether it still is.
 SKEW_EVERY = 8
+#: What a process says that has no rows, and one whose part of the matrix can't be read.
+NO_ROWS, UNREADABLE = (0.0,) * 6, (0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 _READABLE = ("seqaij", "mpiaij")
 #: PETSc's inodes: at most this many rows a node, used when they spare this share of the rows (aij/seq/inode.c).
 _NODE_LIMIT, _NODE_SHARE = 5, 0.8
@@ -99,8 +101,15 @@ def _has_inodes(ai: np.ndarray, aj: np.ndarray) -> bool:
     return bool(max(nodes, n / _NODE_LIMIT) <= _NODE_SHARE * n)
 
 
+def _identity(A: Any) -> int:
+    """PETSc's id of an object: unlike its address, no later one has it again."""
+    identity = ctypes.c_int64()
+    _petsc.PetscObjectGetId(ctypes.c_void_p(A.handle), ctypes.byref(identity))
+    return identity.value
+
+
 class Features:
-    """The matrix as five numbers, collected over the ranks and kept until its values change.
+    """The matrix as five numbers, kept until its values change.
 
     (ρ max, ρ mean, skew, digits, novelty): ρ = 1 − row sum/diagonal stands in for the Jacobi spectral radius, skew
     is ½ log Σ|lower|/Σ|upper| (0 for a symmetric matrix), digits are asked for by the KSP's rtol, novelty counts
@@ -113,27 +122,36 @@ class Features:
         self._sample: _Sample | None = None
         self._seen: tuple[int, int] = (0, -1)
         self._changes = self._next_full = 0
-        self._matrix: tuple[float, float, float] | None = None
+        self._here: tuple[float, ...] = UNREADABLE
         self._novelty = 0
 
-    def read(self, A: Any, comm: Comm, rtol: float) -> tuple[float, ...]:
-        """The context of the coming solve, () where the matrix can't be read.  Collective."""
-        seen = (A.handle, A.stateGet())
-        if seen != self._seen:
-            self._look(A, comm, replaced=seen[0] != self._seen[0])
-            self._seen, self._novelty = seen, 0
-        else:
+    def look(self, A: Any) -> tuple[float, ...]:
+        """What this process sees: (ρ max, ρ mean, skew, −skew, inodes, unreadable), of which the largest counts."""
+        seen = (_identity(A), A.stateGet())
+        if seen == self._seen:
             self._novelty += 1
-        if self._matrix is None:
+            return self._here
+        replaced, self._seen, self._novelty = seen[0] != self._seen[0], seen, 0
+        self._here = UNREADABLE
+        if A.getType() in _READABLE:
+            self._here = self._local(A, replaced) if A.getLocalSize()[0] else NO_ROWS
+        return self._here
+
+    def context(self, top: Sequence[float], rtol: float) -> tuple[float, ...]:
+        """The context of the coming solve from what all processes see, () where one can't read its part."""
+        rho, mean, high, low, inodes, unreadable = top
+        self.inodes = inodes > 0.0
+        if unreadable:
             return ()
-        return (*self._matrix, -log10(rtol) if rtol > 0.0 else nan, float(min(self._novelty, 8)))
+        digits = -log10(rtol) if rtol > 0.0 else nan
+        return rho, mean, (high if high > low else -low), digits, float(min(self._novelty, 8))
 
     def moved(self, A: Any) -> bool:
         """Whether the matrix isn't nearly the one last read: one row is looked at.  Not collective."""
-        if (A.handle, A.stateGet()) == self._seen:
+        if (_identity(A), A.stateGet()) == self._seen:
             return False
         sample = self._sample
-        if sample is None or self._matrix is None or A.getType() != "seqaij" or A.getSize()[0] != sample.rows:
+        if sample is None or self._here is UNREADABLE or A.getType() != "seqaij" or A.getSize()[0] != sample.rows:
             return True
         row, place, share = sample.probe
         columns, values = A.getRow(row)
@@ -143,27 +161,7 @@ class Features:
         change = abs(sum(row_values) / row_values[place] - share) if row_values[place] else 1.0
         return not change <= MOVED * abs(share) + 1e-6
 
-    def _look(self, A: Any, comm: Comm, replaced: bool) -> None:
-        if A.getType() not in _READABLE:
-            self._matrix = None
-            return
-        error = None
-        try:
-            local = self._local(A, replaced)
-            fine = isfinite(sum(local))
-        except Exception as caught:  # raised below: the other ranks wait for the numbers
-            local, fine, error = (0.0, 0.0, 0.0), False, caught
-        if comm.size > 1:
-            rho, mean, skew = local if fine else (0.0, 0.0, 0.0)
-            numbers = np.array([rho, mean, skew, -skew, self.inodes, not fine], dtype=float)
-            rho, mean, high, low, inodes, failed = comm.largest(numbers).tolist()
-            local, fine = (rho, mean, high if high > low else -low), not failed
-            self.inodes = bool(inodes)
-        self._matrix = local if fine else None
-        if error is not None:
-            raise error
-
-    def _local(self, A: Any, replaced: bool) -> tuple[float, float, float]:
+    def _local(self, A: Any, replaced: bool) -> tuple[float, ...]:
         """Features of this process's block; a full look when it is new, and rarer and rarer after that."""
         block = A.getDiagonalBlock() if A.getType() == "mpiaij" else A
         try:
@@ -175,7 +173,8 @@ class Features:
                 self.inodes = self._sample.inodes and not PETSc.Options().hasName("mat_no_inode")
                 self._next_full = 2 * self._changes + 8
             self._changes += 1
-            return self._sample.look(values)
+            rho, mean, skew = self._sample.look(values)
+            return (rho, mean, skew, -skew, float(self.inodes), 0.0) if isfinite(rho + mean + skew) else UNREADABLE
         finally:
             if block is not A:
                 block.destroy()

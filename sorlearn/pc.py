@@ -6,6 +6,7 @@ import atexit
 import ctypes
 import sys
 import traceback
+from collections.abc import Sequence
 from math import log10
 from time import perf_counter
 from typing import Any, Callable
@@ -16,7 +17,7 @@ from petsc4py import PETSc
 from . import options, rescue
 from .accuracy import OVERSHOOT
 from .comm import Comm
-from .context import Features
+from .context import UNREADABLE, Features
 from .cost import SolveRecord, finite
 from .errors import MatrixError, OptionError
 from .session import Decision, Registry, Session
@@ -53,9 +54,10 @@ def _complain(comm: Any, text: str) -> None:
 class Slot:
     """What outlives a PC object and waits for the next of its kind; there is a session on rank 0 only."""
 
-    def __init__(self, session: Session | None):
+    def __init__(self, session: Session | None, features: Features | None):
         self.session = session
-        self.features = Features()
+        self.features = features
+        self.broken = features is None
 
 
 class PC:
@@ -99,7 +101,6 @@ class PC:
         self._tolerances: tuple[float, float, float, int] | None = None
         self._true_norm = False
         self._ksp: tuple[int, int] = (0, 0)
-        self._history = 0
         self._A: Any = None
         self._guess: Any = None
         self._work: Any = None
@@ -159,9 +160,10 @@ class PC:
                 vector.destroy()
         self._guess = self._work = self._A = None
         if self._slot is not None:
-            if self._slot.session:
-                self._slot.session.save()
-            _registry.release(self._key, self._slot)
+            if self._slot.session and not self._broken:
+                self._guarded(self._slot.session.save)
+            self._slot.broken = self._broken
+            self._guarded(_registry.release, self._key, self._slot)
         self._slot, self._comm = None, None
         self._ksp, self._hold = (0, 0), 0
 
@@ -228,11 +230,11 @@ class PC:
             return
         self._A = pc.getOperators()[1]
         if self._slot is None:
-            self._guarded(self._acquire, pc, ksp)
+            self._enter(ksp)
         self._held = self._hold > 0 and self._holds()
         if not (self._held or self._stopped):
             _choosing.begin()
-            self._decide(pc, ksp)
+            self._decide(ksp)
             _choosing.end()
         self.omega = self._decision.omega
         self._prepare(pc, ksp, x)
@@ -241,12 +243,20 @@ class PC:
     def _holds(self) -> bool:
         """Whether ω still fits, so that a short solve needn't be decided; on one rank only."""
         self._hold -= 1
-        if self._slot.features.moved(self._A):
+        if self._guarded(self._slot.features.moved, self._A) is not False:
             self._hold = 0
             return False
         if self._decision.check:
             self._decision = self._decision._replace(check=0.0)
         return True
+
+    @staticmethod
+    def _keep_history(ksp: Any) -> None:
+        """Have the KSP note its first residual norm, unless the application has it note more."""
+        history, length = ctypes.c_void_p(), ctypes.c_int64()
+        library().KSPGetResidualHistory(ctypes.c_void_p(ksp.handle), ctypes.byref(history), ctypes.byref(length))
+        if not history.value:
+            ksp.setConvergenceHistory(1, reset=True)
 
     def _learns(self, ksp: Any) -> bool:
         """Whether the iteration count of this KSP says something about ω."""
@@ -254,7 +264,6 @@ class PC:
         if (ksp.handle, norm) != self._ksp:
             self._ksp = (ksp.handle, norm)
             self._true_norm = norm == _UNPRECONDITIONED
-            self._history = 0
             self.position = _LEARNING
             if norm == _NONE or ksp.getType() in _ONCE:
                 self.position = f"omega held: {ksp.getType()} does not iterate to a tolerance here"
@@ -264,21 +273,36 @@ class PC:
                 self.position = "omega held: the guarded solver's inner KSP decides"
             elif "esteig_" in (ksp.getOptionsPrefix() or ""):
                 self.position = "omega held: eigenvalues are being estimated"
+            else:
+                self._keep_history(ksp)
         return self.position is _LEARNING
 
-    def _acquire(self, pc: Any, ksp: Any) -> None:
-        self._comm = Comm(pc.comm)
+    def _enter(self, ksp: Any) -> None:
+        """Find this solver's slot; what fails on one rank stops learning on all.  Collective."""
         size = self._A.getSize()
-        self._key = (self._prefix, size, ksp.getType(), self._comm.size, self._settings, self.guarded)
+        self._key = (self._prefix, size, ksp.getType(), ksp.comm.getSize(), self._settings, self.guarded)
+        self._guarded(self._acquire, ksp.comm)
+        if self._slot is None:
+            self._slot = Slot(None, None)
+        self._stopped = self._broken = self._agree(float(self._broken or self._slot.broken))[0] > 0.0
+
+    def _agree(self, *values: float) -> Sequence[float]:
+        """The largest values of all ranks; those of this rank where there is no way to the others.  Collective."""
+        if self._comm is None or self._comm.size == 1:
+            return values
+        return self._comm.largest(np.array(values)).tolist()
+
+    def _acquire(self, comm: Any) -> None:
+        self._comm = Comm(comm)
         self._slot = _registry.acquire(self._key, self._new_slot)
 
     def _new_slot(self) -> Slot:
         if not self._comm.root:
-            return Slot(None)
+            return Slot(None, Features())
         session = _registry.session(self._prefix, self._settings, _print, self.guarded)
         if self._settings.summary:
             _sessions.append(session)
-        return Slot(session)
+        return Slot(session, Features())
 
     def _guarded(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """The call's result; an error inside learning is printed once, and from then on ω stands still."""
@@ -294,33 +318,36 @@ class PC:
             self._broken = True
             return None
 
-    def _decide(self, pc: Any, ksp: Any) -> None:
-        """Rank 0 decides, everybody gets the value; what fails on rank 0 stops learning on all ranks."""
+    def _decide(self, ksp: Any) -> None:
+        """All say what they see and whether they are well, rank 0 decides, everybody gets the value.  Collective."""
         features = self._slot.features
-        context = self._guarded(self._context, pc, ksp) or ()
-        decision = self._decision
+        context = self._guarded(self._given_context)
+        seen = self._guarded(features.look, self._A) if context is None else None
+        top = self._agree(*(UNREADABLE if seen is None else seen), float(self._broken))
+        self._broken = top[-1] > 0.0
+        decision = self._decision._replace(check=0.0, hold=0.0, stopped=1.0)
         if self._comm.root and not self._broken:
-            session = self._slot.session
-            decision = self._guarded(session.decide, context, self._true_norm, features.nonzeros) or decision
-        if self._comm.root and self._broken:
-            decision = decision._replace(check=0.0, hold=0.0, stopped=1.0)
-        if self._comm.size > 1:
+            decision = self._guarded(self._ask, context, top, ksp.rtol) or decision
+        if self._comm.size > 1 and not top[-1]:
             values = np.array(decision)
             self._comm.share(values)
             decision = Decision(*values.tolist())
         self._decision, self._stopped = decision, bool(decision.stopped)
         self._hold = int(decision.hold) if self._comm.size == 1 else 0
 
-    def _context(self, pc: Any, ksp: Any) -> tuple[float, ...]:
-        """What is known of the coming solve: the user's number, or the features of the matrix.  Collective."""
+    def _ask(self, context: tuple[float, ...] | None, top: Sequence[float], rtol: float) -> Decision:
+        features, session = self._slot.features, self._slot.session
+        known = features.context(top[:-1], rtol) if context is None else context
+        return session.decide(known, self._true_norm, features.nonzeros)
+
+    def _given_context(self) -> tuple[float, ...] | None:
+        """The user's context, () where there shall be none, None where the matrix is to be looked at."""
         settings = self._settings
         if settings.context_option:
             return (PETSc.Options().getReal(settings.context_option),)
         if self.context is not None:
             return (float(self.context() if callable(self.context) else self.context),)
-        if settings.context != "auto" or settings.learner != "auto":
-            return ()
-        return self._slot.features.read(self._A, self._comm, ksp.rtol)
+        return None if settings.context == settings.learner == "auto" else ()
 
     def _prepare(self, pc: Any, ksp: Any, x: Any) -> None:
         """Keep what a repair would need."""
@@ -416,14 +443,10 @@ class PC:
         at_limit = 0 < self._decision.limit <= iterations < ksp.max_it
         return at_limit and reason == _MAX_IT and not self._transposed and self._decision.omega != self._safe
 
-    def _first_residual(self, ksp: Any) -> float | None:
-        """The first residual norm of this solve, from a history of length 1 where the application keeps none."""
-        if self._history == 0:
-            self._history = -1 if len(ksp.getConvergenceHistory()) else 1
-            if self._history == 1:
-                ksp.setConvergenceHistory(1, reset=True)
-            return None
-        history = ksp.getConvergenceHistory() if self._history == 1 else ()
+    @staticmethod
+    def _first_residual(ksp: Any) -> float | None:
+        """The first residual norm of this solve, where the history holds no other."""
+        history = ksp.getConvergenceHistory()
         return float(history[0]) if len(history) == 1 else None
 
     def _again(self, ksp: Any, b: Any, x: Any, omega: float, nonzero_guess: bool) -> rescue.Outcome:
@@ -497,7 +520,11 @@ def _at_exit() -> None:
         for handle in list(_live):
             library().PCSetType(ctypes.c_void_p(handle), b"none")
     for session in _sessions:
-        _print(session.summary()) if PETSc.Sys.isInitialized() else print(session.summary(), flush=True)
+        try:
+            text = session.summary()
+        except Exception:
+            text = f"sorlearn: no summary of solver '{session.name}':\n{traceback.format_exc()}"
+        _print(text) if PETSc.Sys.isInitialized() else print(text, flush=True)
 
 
 atexit.register(_at_exit)

@@ -69,7 +69,7 @@ class Session:
 
     _REMEMBERED = (
         "solves", "iterations", "failures", "rescues", "safe_solves", "safe_iterations",
-        "pause", "backoff", "safe_fails", "mean_iterations", "largest",
+        "pause", "backoff", "safe_fails", "mean_iterations", "largest", "held", "held_omega", "held_tighten",
     )  # fmt: skip
 
     def __init__(
@@ -89,7 +89,10 @@ class Session:
         self.safe_solves = self.safe_iterations = 0
         self.mean_iterations = self.largest = 0.0
         self.pause, self.backoff, self.safe_fails = 0, 1, False
+        self.held, self.held_omega, self.held_tighten = 0, settings.omega, 0.0
         self.asked: Choice | None = None
+        self._restored = self._resumed = self._complained = False
+        self._saved = 0
         self._trial_failed = False
         self.ledger = Ledger(settings.seed) if guarded else None
         self.records: deque[SolveRecord] = deque(maxlen=RECORDS)
@@ -116,6 +119,10 @@ class Session:
             Nonzeros of the matrix on this process, for the price of an iteration.
         """
         fallback = self._fallback()
+        self._resumed, self._restored = self._restored and self.held > 0, False
+        if self._resumed:  # a hold that the end of a run cut short
+            omega, limit = self.held_omega, self._limit_at(self.held_omega)
+            return Decision(omega, fallback, 0.0, self.held_tighten, self.held - 1, limit)
         if self.pause > 0:
             self.pause -= 1
             self.asked = None
@@ -130,9 +137,9 @@ class Session:
         check = tighten = 0.0
         if not true_norm and self.settings.learner != "fixed":
             check, tighten = float(self.accuracy.due(omega)), self.accuracy.digits_lost(omega)
-        limit = self._limit() if omega != self.settings.omega and self.settings.learner != "fixed" else 0.0
         hold = 0 if self.ledger else self._hold(nonzeros)
-        return Decision(omega, fallback, check, tighten, hold, limit)
+        self.held, self.held_omega, self.held_tighten = hold, omega, tighten
+        return Decision(omega, fallback, check, tighten, hold, self._limit_at(omega))
 
     def _fallback(self) -> float:
         tried = np.flatnonzero(self.best_loss) if self.safe_fails else ()
@@ -148,8 +155,10 @@ class Session:
         solve = 5e-6 + (self.mean_iterations + 1.0) * (CALLBACK + NONZERO * nonzeros)
         return min(int(DECISION / (0.05 * solve)), LONGEST_HOLD)
 
-    def _limit(self) -> float:
+    def _limit_at(self, omega: float) -> float:
         """Iterations after which a trial is cut off: the guard's limit, or what only a catastrophe exceeds."""
+        if omega == self.settings.omega or self.settings.learner == "fixed":
+            return 0.0
         if self.ledger:
             return float(self.ledger.limit())
         return 50.0 + 10.0 * self.largest if self.largest else 0.0
@@ -172,6 +181,10 @@ class Session:
 
     def learn(self, record: SolveRecord, true_norm: bool) -> None:
         """Charge the solve, tell the learner, and write it down."""
+        if self._resumed:
+            self._resumed = False
+            self.skip(record.iterations)
+            return
         choice, loss = self.asked, COSTS[self.settings.cost](record)
         if not true_norm and self.settings.cost == "work":
             digits = max(record.digits - self.accuracy.digits_lost(record.omega), MIN_DIGITS)
@@ -221,6 +234,8 @@ class Session:
         """A solve went by with an ω that was held."""
         self.solves += 1
         self.iterations += iterations
+        self.held -= 1
+        self._save_sometimes()
 
     def _write(self, record: SolveRecord) -> None:
         self.records.append(record)
@@ -232,8 +247,7 @@ class Session:
             )
         if self._journal:
             self._journal.write(record)
-        if self.settings.save and self.solves % SAVE_EVERY == 0:
-            self.save()
+        self._save_sometimes()
 
     # -- what stays
 
@@ -263,32 +277,40 @@ class Session:
             accuracy.restore(state["accuracy"])
             failed, best = (np.array(state[name], float).reshape(BINS) for name in ("failed_loss", "best_loss"))
             numbers = {name: type(getattr(self, name))(state[name]) for name in self._REMEMBERED}
-            learner = state["learner"]
-        except (KeyError, TypeError, ValueError) as error:
+            if not np.all(np.isfinite([*failed, *best, *numbers.values()])):
+                raise ValueError("numbers that aren't finite")
+            self.learner.restore(state["learner"])
+        except StateError:
+            raise
+        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise StateError(f"the state is damaged: {error!r}") from None
-        self.learner.restore(learner)
-        self.ledger = ledger
+        self.ledger, self._restored = ledger, True
         self.accuracy, self.failed_loss, self.best_loss = accuracy, failed, best
         for name, value in numbers.items():
             setattr(self, name, value)
 
     def _load(self, path: str) -> None:
         try:
-            self.restore(checkpoint.load(path, self.name))
+            self.restore(checkpoint.load(path, kin(self.name)))
         except StateError as error:
             self.say(f"sorlearn: {self._option('load')}: {error}; learning starts afresh")
 
+    def _save_sometimes(self) -> None:
+        if self.solves >= self._saved + SAVE_EVERY:
+            self.save()
+
     def save(self) -> None:
-        """Write the state, if asked to; a path that can't be written costs a message, not the run."""
+        """Write the state, if asked to; a path that can't be written costs one message, not the run."""
         if not self.settings.save or not self.solves:
             return
+        self._saved = self.solves
         try:
-            checkpoint.save(self.settings.save, self.name, self.state())
-        except OSError as error:
-            self.say(
-                f"sorlearn: {self._option('save')} {self.settings.save}: {error.strerror}; "
-                "what was saved before is untouched"
-            )
+            checkpoint.save(self.settings.save, kin(self.name), self.state())
+        except (OSError, StateError) as error:
+            if not self._complained:
+                cause = f"{self.settings.save}: {error.strerror}" if isinstance(error, OSError) else error
+                self.say(f"sorlearn: {self._option('save')}: {cause}; it is left as it was, the run goes on")
+            self._complained = True
 
     def summary(self) -> str:
         """A few lines for the end of the run."""
@@ -310,11 +332,19 @@ class Session:
         return text + f"\n  failed: {self.failures}, repaired: {self.rescues}"
 
 
+def kin(name: str) -> str:
+    """What solvers have in common that go on where another has stopped.
+
+    Numbers of five and more digits in a name are ids that change with every object, and count as equal.
+    """
+    return re.sub(r"\d{5,}", "#", name)
+
+
 class Registry:
     """What waits for its solver to come back, and the learners that groups share.
 
     A solver that is destroyed gives back what it learned; the next one of the same name, size and type goes on with
-    it.  Numbers of five and more digits in a name are ids that change with every object, and count as equal.
+    it.
     """
 
     LIMIT = 256
@@ -352,4 +382,4 @@ class Registry:
 
     @staticmethod
     def _key(key: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (re.sub(r"\d{5,}", "#", key[0]), *key[1:])
+        return (kin(key[0]), *key[1:])

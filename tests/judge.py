@@ -6,9 +6,10 @@ import atexit
 import json
 import os
 
-import sorlearn
 from petsc4py import PETSc
 from systems import true_residual
+
+import sorlearn
 
 #: File that a judged C application leaves its verdicts in.
 FILE = "SORLEARN_TEST_JUDGE"
