@@ -20,7 +20,7 @@ from .sor import library
 WORST, SPREAD = 8, 8
 _petsc = library()
 #: Relative change of a row's dominance that calls for a new decision.
-MOVED = 0.3
+MOVED = 0.15
 #: A symmetric matrix is asked every so many looks whether it still is.
 SKEW_EVERY = 8
 #: What a process says that has no rows, and one whose part of the matrix can't be read.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict, deque
-from math import isfinite
+from math import isfinite, log
 from typing import Any, Callable, NamedTuple
 
 import numpy as np
@@ -26,8 +26,10 @@ from .options import STEM, Settings
 SAVE_EVERY, RECORDS = 500, 1000
 #: Seconds that deciding and learning take, and the parts of an iteration: callbacks, and a nonzero's way from memory.
 DECISION, CALLBACK, NONZERO = 60e-6, 1.0e-6, 2.2e-9
-#: Solves decided one by one before deciding may pause, and the most solves that it pauses for.
-WARM_UP, LONGEST_HOLD = 30, 63
+#: Solves decided one by one before deciding may pause, per second that one takes; the most that it pauses for.
+WARM_UP, LONGEST_HOLD = 1.5e6, 63
+#: Change of log(2/ω − 1) from one decision to the next that hardly matters.
+STEADY = 0.2
 #: Most solves to wait after a failure that nothing could repair.
 LONGEST_PAUSE = 1024
 
@@ -69,7 +71,8 @@ class Session:
 
     _REMEMBERED = (
         "solves", "iterations", "failures", "rescues", "safe_solves", "safe_iterations",
-        "pause", "backoff", "safe_fails", "mean_iterations", "largest", "held", "held_omega", "held_tighten",
+        "pause", "backoff", "safe_fails", "mean_iterations", "largest", "last_u", "stretch",
+        "held", "held_omega", "held_tighten",
     )  # fmt: skip
 
     def __init__(
@@ -87,7 +90,8 @@ class Session:
         self.best_loss = np.zeros(BINS)
         self.solves = self.iterations = self.failures = self.rescues = 0
         self.safe_solves = self.safe_iterations = 0
-        self.mean_iterations = self.largest = 0.0
+        self.mean_iterations = self.largest = self.last_u = 0.0
+        self.stretch = 1.0
         self.pause, self.backoff, self.safe_fails = 0, 1, False
         self.held, self.held_omega, self.held_tighten = 0, settings.omega, 0.0
         self.asked: Choice | None = None
@@ -137,7 +141,7 @@ class Session:
         check = tighten = 0.0
         if not true_norm and self.settings.learner != "fixed":
             check, tighten = float(self.accuracy.due(omega)), self.accuracy.digits_lost(omega)
-        hold = 0 if self.ledger else self._hold(nonzeros)
+        hold = 0 if self.ledger else self._hold(omega, nonzeros)
         self.held, self.held_omega, self.held_tighten = hold, omega, tighten
         return Decision(omega, fallback, check, tighten, hold, self._limit_at(omega))
 
@@ -147,13 +151,19 @@ class Session:
             return self.settings.omega
         return omega_of(int(tried[np.argmin(self.best_loss[tried])]))
 
-    def _hold(self, nonzeros: int) -> int:
-        """Further solves that just repeat ω: deciding may take one part in twenty of the time of the solves."""
+    def _hold(self, omega: float, nonzeros: int) -> int:
+        """Further solves that just repeat ω: deciding may take one part in twenty of the time of the solves.
+
+        The longer the decisions before have been much alike, the more.
+        """
         each = self.settings.monitor or self.settings.journal or self.settings.cost == "time"
-        if each or self.solves < WARM_UP:
-            return 0
         solve = 5e-6 + (self.mean_iterations + 1.0) * (CALLBACK + NONZERO * nonzeros)
-        return min(int(DECISION / (0.05 * solve)), LONGEST_HOLD)
+        if each or self.solves < WARM_UP * solve:
+            return 0
+        u = log(2.0 / omega - 1.0)
+        steady, self.last_u = abs(u - self.last_u) < STEADY, u
+        self.stretch = min(1.25 * self.stretch, LONGEST_HOLD) if steady else max(0.5 * self.stretch, 1.0)
+        return min(int(DECISION / (0.05 * solve)), int(self.stretch) - 1)
 
     def _limit_at(self, omega: float) -> float:
         """Iterations after which a trial is cut off: the guard's limit, or what only a catastrophe exceeds."""
