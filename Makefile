@@ -4,13 +4,15 @@ env = .setup/$(PETSC).env
 use = . ./$(env) &&
 lint = .venv-lint/bin
 
-.PHONY: help demo demo-c demo-fortran test lint clean
+.PHONY: help demo demo-c demo-fortran test lint bench bench-learning clean
 
 help:
 	@echo "make demo          heat simulation with omega = 1 and with learned omega (sets up what it needs)"
 	@echo "make demo-c        the same comparison for a C application, unmodified"
 	@echo "make demo-fortran  and for a Fortran one"
 	@echo "make test          all tests; ARGS=... is passed to pytest"
+	@echo "make bench         all measurements, slow: learning, wall clock"
+	@echo "make bench-learning  how near the best omega every learner comes: table and regret plot"
 	@echo "make lint          ruff and mypy"
 	@echo "make clean         removes what was made here, except installed software"
 	@echo "PETSC=pypi after any of them: use PETSc from PyPI, compiled into .venv"
@@ -38,6 +40,13 @@ $(lint)/ruff: $(env) Makefile
 lint: $(lint)/ruff
 	@$(lint)/ruff check .
 	@$(lint)/mypy
+
+bench-learning: $(env)
+	@$(use) PYTHONPATH=. OMP_NUM_THREADS=1 python3 benchmarks/learning.py $(ARGS)
+
+bench: bench-learning
+	@$(use) PYTHONPATH=. OMP_NUM_THREADS=1 python3 benchmarks/learning.py --real
+	@$(use) PYTHONPATH=. OMP_NUM_THREADS=1 python3 benchmarks/wallclock.py
 
 clean:
 	rm -rf .setup build *.egg-info demos/*.png demos/c/heat demos/fortran/heat

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 import sequences
-from sequences import OMEGAS, SEQUENCES, Table, U
+from sequences import SEQUENCES, Table, U
 
 from sorlearn.learners import LEARNERS, Space, learner_class
 

@@ -7,6 +7,8 @@ loop of ``learning.py``.
     OMP_NUM_THREADS=1 python3 benchmarks/sequences.py [name ...]      # makes the missing tables
 """
 
+from __future__ import annotations
+
 import os
 import sys
 import time

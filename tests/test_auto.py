@@ -1,4 +1,4 @@
-"""What only `auto` promises, on small synthetic costs: near the best where theory helps, not misled where it doesn't."""
+"""What only `auto` promises, on small synthetic costs: near the best with theory, not misled without it."""
 
 import json
 
