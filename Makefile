@@ -42,11 +42,11 @@ lint: $(lint)/ruff
 	@$(lint)/mypy
 
 bench-learning: $(env)
-	@$(use) PYTHONPATH=. OMP_NUM_THREADS=1 python3 benchmarks/learning.py $(ARGS)
+	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/learning.py $(ARGS)
 
 bench: bench-learning
-	@$(use) PYTHONPATH=. OMP_NUM_THREADS=1 python3 benchmarks/learning.py --real
-	@$(use) PYTHONPATH=. OMP_NUM_THREADS=1 python3 benchmarks/wallclock.py
+	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/learning.py --real
+	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/wallclock.py
 
 clean:
 	rm -rf .setup build *.egg-info demos/*.png demos/c/heat demos/fortran/heat

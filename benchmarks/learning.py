@@ -194,8 +194,12 @@ def real(name: str) -> None:
     table = sequences.load(name).its
     best = table.min(axis=1).cumsum()
     total, n = np.cumsum(its), min(20, len(its) - 1)
-    print(f"{name:14s} {len(its):5d} solves, over the best ω {total[-1] / best[-1]:.3f}, over the best fixed "
-          f"{total[-1] / table.sum(axis=0).min():.3f}, safe {(total / table[:, ONE].cumsum())[n:].max():.3f}", flush=True)
+    safe = (total / table[:, ONE].cumsum())[n:].max()
+    print(
+        f"{name:14s} {len(its):5d} solves, over the best ω {total[-1] / best[-1]:.3f}, over the best fixed "
+        f"{total[-1] / table.sum(axis=0).min():.3f}, safe {safe:.3f}",
+        flush=True,
+    )
 
 
 def main() -> None:
