@@ -146,7 +146,8 @@ class Session:
         return Decision(omega, fallback, check, tighten, hold, self._limit_at(omega))
 
     def _fallback(self) -> float:
-        tried = np.flatnonzero(self.best_loss) if self.safe_fails else ()
+        others = np.arange(BINS) != bin_of(self.settings.omega)
+        tried = np.flatnonzero(self.best_loss * others) if self.safe_fails else ()
         if not len(tried):
             return self.settings.omega
         return omega_of(int(tried[np.argmin(self.best_loss[tried])]))
