@@ -4,12 +4,13 @@ env = .setup/$(PETSC).env
 use = . ./$(env) &&
 lint = .venv-lint/bin
 
-.PHONY: help demo demo-c demo-fortran test lint bench bench-learning clean
+.PHONY: help demo demo-c demo-fortran demo-dolfinx test lint bench bench-learning clean
 
 help:
 	@echo "make demo          heat simulation with omega = 1 and with learned omega (sets up what it needs)"
 	@echo "make demo-c        the same comparison for a C application, unmodified"
 	@echo "make demo-fortran  and for a Fortran one"
+	@echo "make demo-dolfinx  and for a DOLFINx script, where DOLFINx is installed"
 	@echo "make test          all tests; ARGS=... is passed to pytest"
 	@echo "make bench         all measurements, slow: learning, wall clock"
 	@echo "make bench-learning  how near the best omega every learner comes: table and regret plot"
@@ -28,6 +29,9 @@ demo-c: $(env)
 
 demo-fortran: $(env)
 	@$(use) $(MAKE) --no-print-directory -C demos/fortran run
+
+demo-dolfinx: $(env)
+	@$(use) cd demos && mpiexec -n 2 python3 dolfinx_heat.py && mpiexec -n 2 python3 dolfinx_heat.py learn
 
 test: $(env)
 	@$(use) python3 -m pytest $(ARGS)

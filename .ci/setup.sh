@@ -39,6 +39,11 @@ debian_packages() {
         $(apt-cache search --names-only '^libpetsc3\.[0-9]+-dev-examples$' | cut -d' ' -f1)
 }
 
+# For one demo and its test; everything else goes without.
+dolfinx_package() {
+    apt_install python3-dolfinx || say "no DOLFINx here: its demo can't run"
+}
+
 compiler_packages() {
     as_root apt-get update -qq
     apt_install python3-venv python3-dev gcc g++ make pkg-config libblas-dev liblapack-dev
@@ -82,7 +87,10 @@ else
     python=$(find_python)
     case $python in
     "" | /usr/bin/python3)
-        if can_apt; then debian_packages || say "apt could not install all of them; going on without"; fi
+        if can_apt; then
+            debian_packages || say "apt could not install all of them; going on without"
+            dolfinx_package
+        fi
         python=$(find_python)
         ;;
     esac

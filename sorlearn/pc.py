@@ -20,7 +20,7 @@ from .comm import Comm
 from .context import UNREADABLE, Features
 from .cost import SolveRecord, finite
 from .errors import MatrixError, OptionError
-from .session import Decision, Registry, Session
+from .session import Decision, Registry, Session, kin
 from .sor import INODE_WEIGHT, ONLY_ONE, Sweeps, library
 
 _LEARNING = "learning"
@@ -294,7 +294,7 @@ class PC:
 
     def _acquire(self, comm: Any) -> None:
         self._comm = Comm(comm)
-        self._slot = _registry.acquire(self._key, self._new_slot)
+        self._slot = _registry.acquire(self._key, self._new_slot, lambda: PETSc.garbage_cleanup(comm))
 
     def _new_slot(self) -> Slot:
         if not self._comm.root:
@@ -309,7 +309,8 @@ class PC:
         try:
             return call(*arguments)
         except Exception:
-            if not self._broken:
+            if not self._broken and (kin(self._prefix), "broken") not in _told:
+                _told.add((kin(self._prefix), "broken"))
                 sys.stderr.write(
                     f"sorlearn: learning stops for solver '{self._prefix}'; omega stands still for the rest of the "
                     f"run:\n{traceback.format_exc()}"

@@ -7,7 +7,7 @@ came of it, and tells the other ranks what it decided.
 from __future__ import annotations
 
 import re
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from math import isfinite, log
 from typing import Any, Callable, NamedTuple
 
@@ -362,11 +362,19 @@ class Registry:
 
     def __init__(self) -> None:
         self.waiting: OrderedDict[tuple[Any, ...], list[Any]] = OrderedDict()
+        self.held: Counter[tuple[Any, ...]] = Counter()
         self.groups: dict[tuple[Any, ...], Learner] = {}
 
-    def acquire(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
-        """What waits under this key, else what `make` makes."""
+    def acquire(self, key: tuple[Any, ...], make: Callable[[], Any], clean_up: Callable[[], None]) -> Any:
+        """What waits under this key, else what `make` makes.
+
+        Where others of this key are held, `clean_up` comes first: they may be solvers that nobody can reach any more,
+        and that PETSc will destroy when it is asked to.
+        """
         key = self._key(key)
+        if key not in self.waiting and self.held[key] > 0:
+            clean_up()
+        self.held[key] += 1
         waiting = self.waiting.pop(key, [])
         if not waiting:
             return make()
@@ -377,8 +385,12 @@ class Registry:
 
     def release(self, key: tuple[Any, ...], slot: Any) -> None:
         """Keep this for the next solver of its kind; returns nothing, forgets the oldest kinds."""
-        self.waiting.setdefault(self._key(key), []).append(slot)
-        self.waiting.move_to_end(self._key(key))
+        key = self._key(key)
+        self.held[key] -= 1
+        if not self.held[key]:
+            del self.held[key]
+        self.waiting.setdefault(key, []).append(slot)
+        self.waiting.move_to_end(key)
         if len(self.waiting) > self.LIMIT:
             self.waiting.popitem(last=False)
 

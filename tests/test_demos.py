@@ -15,6 +15,7 @@ HEAT = 0.1108483
 LISTED = {
     "c/heat.c": "test_clients.py",
     "demo.py": "test_demo",
+    "dolfinx_heat.py": "test_dolfinx",
     "fortran/heat.F90": "test_clients.py",
     "heat2d.py": "test_heat2d",
 }
@@ -53,3 +54,13 @@ def test_demo(tmp_path):
     assert result["difference"] <= 1e-6
     assert len(result["omega"]) == 50
     assert picture.stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("nprocs", [1, 2])
+def test_dolfinx(nprocs):
+    """A new KSP under a new prefix every step goes on with what the last one has learned."""
+    pytest.importorskip("dolfinx", reason="DOLFINx (Debian's python3-dolfinx) isn't installed")
+    native = numbers(nprocs, "dolfinx_heat", learn=False)
+    learned = numbers(nprocs, "dolfinx_heat", learn=True)
+    assert learned["heat"] == pytest.approx(native["heat"], rel=1e-6)
+    assert learned["iterations"] < 0.85 * native["iterations"]
