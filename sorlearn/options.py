@@ -102,6 +102,12 @@ class Settings:
     load: str | None = _option(None, _text, "a file name", "go on learning from what was saved")
     summary: bool = _option(False, _switch, "true or false", "a table at the end of the run")
 
+    @property
+    def reads_matrix(self) -> bool:
+        """Whether the learner is told features of the matrix where the user gives no context."""
+        heeds = self.learner == "auto" or learner_class(self.learner).needs_context_range
+        return self.context == "auto" and heeds
+
     def space(self) -> Space:
         """What the learner may choose from."""
         low, high = learner_class(self.learner).default_range

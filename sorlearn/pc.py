@@ -339,6 +339,8 @@ class PC:
     def _ask(self, context: tuple[float, ...] | None, top: Sequence[float], rtol: float) -> Decision:
         features, session = self._slot.features, self._slot.session
         known = features.context(top[:-1], rtol) if context is None else context
+        if self._settings.learner != "auto":
+            known = known[:1]  # the paper's learners take one number: the user's, or ρ
         return session.decide(known, self._true_norm, features.nonzeros)
 
     def _given_context(self) -> tuple[float, ...] | None:
@@ -348,7 +350,7 @@ class PC:
             return (PETSc.Options().getReal(settings.context_option),)
         if self.context is not None:
             return (float(self.context() if callable(self.context) else self.context),)
-        return None if settings.context == settings.learner == "auto" else ()
+        return None if settings.reads_matrix else ()
 
     def _prepare(self, pc: Any, ksp: Any, x: Any) -> None:
         """Keep what a repair would need."""

@@ -157,7 +157,7 @@ class Session:
 
         The longer the decisions before have been much alike, the more.
         """
-        each = self.settings.monitor or self.settings.journal or self.settings.cost == "time"
+        each = self.settings.monitor or self.settings.journal or self.settings.learner != "auto"
         solve = 5e-6 + (self.mean_iterations + 1.0) * (CALLBACK + NONZERO * nonzeros)
         if each or self.solves < WARM_UP * solve:
             return 0
