@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from typing import Any, Callable
 import numpy as np
 from petsc4py import PETSc
 
-from . import options, rescue
+from . import options, position, rescue
 from .accuracy import OVERSHOOT
 from .comm import Comm
 from .context import UNREADABLE, Features
@@ -84,7 +85,7 @@ class PC:
         self.overrides = overrides or {}
         self.context: float | Callable[[], float] | None = None
         self.guarded = False
-        self.position = "no solve so far"
+        self.position = "omega held: no KSP has called it so far"
         self.omega = self._safe = 1.0
         self._prefix = ""
         self._settings: options.Settings | None = None
@@ -97,7 +98,7 @@ class PC:
         self._stopped = self._broken = self._nested = self._active = self._held = self._only_one = False
         self._repairable, self._strict, self._transposed = True, False, False
         self._hold = 0
-        self._began = 0.0
+        self._began = self._flops = 0.0
         self._tolerances: tuple[float, float, float, int] | None = None
         self._true_norm = False
         self._ksp: tuple[int, int] = (0, 0)
@@ -238,6 +239,7 @@ class PC:
             _choosing.end()
         self.omega = self._decision.omega
         self._prepare(pc, ksp, x)
+        self._flops = PETSc.Log.getFlops() if self._settings.cost == "flops" else 0.0
         self._began = perf_counter()
 
     def _holds(self) -> bool:
@@ -265,17 +267,26 @@ class PC:
             self._ksp = (ksp.handle, norm)
             self._true_norm = norm == _UNPRECONDITIONED
             self.position = _LEARNING
-            if norm == _NONE or ksp.getType() in _ONCE:
+            prefix = ksp.getOptionsPrefix() or ""
+            if norm == _NONE or ksp.getType() in _ONCE or position.runs_a_fixed_number(ksp):
                 self.position = f"omega held: {ksp.getType()} does not iterate to a tolerance here"
             elif not self._repairable:
                 self.position = "omega held: -ksp_diagonal_scale forbids repeating a solve"
             elif self.guarded and ksp.getType() == "python":
                 self.position = "omega held: the guarded solver's inner KSP decides"
-            elif "esteig_" in (ksp.getOptionsPrefix() or ""):
+            elif "esteig_" in prefix:
                 self.position = "omega held: eigenvalues are being estimated"
+            elif self._inside(prefix):
+                self.position = "omega held: inside another KSP whose -ksp_type isn't known to be flexible"
             else:
                 self._keep_history(ksp)
         return self.position is _LEARNING
+
+    def _inside(self, prefix: str) -> bool:
+        """Whether another solver relies on this one's staying what it is."""
+        if self.guarded:
+            return position.inside_unflexible(re.sub("sorlearn_$", "", prefix), outermost=2)
+        return position.inside_unflexible(prefix)
 
     def _enter(self, ksp: Any) -> None:
         """Find this solver's slot; what fails on one rank stops learning on all.  Collective."""
@@ -334,14 +345,14 @@ class PC:
             self._comm.share(values)
             decision = Decision(*values.tolist())
         self._decision, self._stopped = decision, bool(decision.stopped)
-        self._hold = int(decision.hold) if self._comm.size == 1 else 0
+        self._hold = int(decision.hold)
 
     def _ask(self, context: tuple[float, ...] | None, top: Sequence[float], rtol: float) -> Decision:
         features, session = self._slot.features, self._slot.session
         known = features.context(top[:-1], rtol) if context is None else context
         if self._settings.learner != "auto":
             known = known[:1]  # the paper's learners take one number: the user's, or ρ
-        return session.decide(known, self._true_norm, features.nonzeros)
+        return session.decide(known, self._true_norm, features.nonzeros if self._comm.size == 1 else 0)
 
     def _given_context(self) -> tuple[float, ...] | None:
         """The user's context, () where there shall be none, None where the matrix is to be looked at."""
@@ -411,7 +422,7 @@ class PC:
         if reason < 0:
             worked = 0.0
             if not self._transposed:
-                total, worked = self._repair(ksp, b, x, iterations)
+                total, worked = self._repair(ksp, b, x, total)
                 reason, rescued = ksp.getConvergedReason(), worked > 0.0
             if session:
                 self._guarded(session.failed, self._decision.omega, worked)
@@ -437,6 +448,7 @@ class PC:
             solve=0, omega=self._decision.omega, iterations=total, reason=reason, seconds=seconds,
             residual_before=finite(before), residual_after=finite(after), rescued=rescued, digits=digits,
             weight=INODE_WEIGHT if inode_free else 1.0,
+            flops=PETSc.Log.getFlops() - self._flops if self._settings.cost == "flops" else 0.0,
         )  # fmt: skip
         self._guarded(session.learn, record, self._true_norm)
         _learning.end()

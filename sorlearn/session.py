@@ -120,7 +120,7 @@ class Session:
         true_norm : bool
             Whether the KSP itself tests the true residual, so that nothing needs measuring.
         nonzeros : int
-            Nonzeros of the matrix on this process, for the price of an iteration.
+            Nonzeros of the matrix, for the price of an iteration; 0 where deciding can't pause.
         """
         fallback = self._fallback()
         self._resumed, self._restored = self._restored and self.held > 0, False
@@ -157,7 +157,7 @@ class Session:
 
         The longer the decisions before have been much alike, the more.
         """
-        each = self.settings.monitor or self.settings.journal or self.settings.learner != "auto"
+        each = self.settings.monitor or self.settings.journal or self.settings.learner != "auto" or not nonzeros
         solve = 5e-6 + (self.mean_iterations + 1.0) * (CALLBACK + NONZERO * nonzeros)
         if each or self.solves < WARM_UP * solve:
             return 0
