@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
+import ctypes
 from typing import Any
 
 from petsc4py import PETSc
 
 from .pc import PC
+from .sor import library
 
+_NORM, _SIDE = PETSc.KSP.NormType, PETSc.PC.Side
+#: Norms that PETSc's Python KSP doesn't offer by itself; of low priority, so that none becomes the default.
+_NORMS = ((_NORM.NATURAL, _SIDE.LEFT), (_NORM.NONE, _SIDE.LEFT), (_NORM.NONE, _SIDE.RIGHT))
 #: Options of the outer KSP that don't concern the iteration, or that the outer KSP takes care of.
 _OUTER = ("type", "python_type", "monitor", "view", "converged_reason", "converged_rate", "error_if_not_converged")
+_live: dict[int, KSP] = {}
 
 
 class KSP:
@@ -34,6 +41,9 @@ class KSP:
             pc.setPythonContext(PC())
             pc.setFromOptions()
         self.destroy(ksp)
+        _live[ksp.handle] = self
+        for norm, side in _NORMS:
+            library().KSPSetSupportedNorm(ctypes.c_void_p(ksp.handle), int(norm), int(side), 1)
         self.inner = PETSc.KSP().create(ksp.comm)
         self.inner.setOptionsPrefix(prefix + "sorlearn_")
         self.inner.incrementTabLevel(1, parent=ksp)
@@ -50,8 +60,8 @@ class KSP:
         if isinstance(context, PC):
             context.guarded = True
         self.inner.setOperators(*ksp.getOperators())
-        if ksp.getNormType() == PETSc.KSP.NormType.UNPRECONDITIONED:
-            self.inner.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
+        if ksp.getNormType() != _NORM.PRECONDITIONED:
+            self.inner.setNormType(ksp.getNormType())
 
     def solve(self, ksp: Any, b: Any, x: Any) -> None:
         """Solve with the inner KSP.  Collective."""
@@ -110,6 +120,7 @@ class KSP:
 
     def destroy(self, ksp: Any) -> None:
         """Destroy the inner KSP."""
+        _live.pop(ksp.handle, None)
         if self.inner is not None:
             self.inner.destroy()
             self.inner = None
@@ -130,3 +141,13 @@ def _set_from(inner: Any, prefix: str) -> None:
     finally:
         for name in lent:
             database.delValue(name)
+
+
+def _at_exit() -> None:
+    """Let go of solvers that are still alive: on 3.18 they would crash the interpreter's end."""
+    if PETSc.Sys.isInitialized() and not PETSc.Sys.isFinalized():
+        for handle in list(_live):
+            library().KSPSetType(ctypes.c_void_p(handle), b"preonly")
+
+
+atexit.register(_at_exit)

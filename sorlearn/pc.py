@@ -426,7 +426,7 @@ class PC:
                 reason, rescued = ksp.getConvergedReason(), worked > 0.0
             if session:
                 self._guarded(session.failed, self._decision.omega, worked)
-        elif self._decision.check and iterations > 0 and not self._transposed:
+        elif self._decision.check and total == iterations > 0 and not self._transposed:
             total = self._check(pc, ksp, b, x, session, iterations)
             rescued = total > iterations
         if total != iterations:
