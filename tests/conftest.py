@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+#: Programs that tests start, not tests.
+collect_ignore = ["break_it.py"]
 ROOT = Path(__file__).resolve().parent.parent
 #: What turns sorlearn on in an application that was not written for it.
 FLAGS = "-python -pc_type python -pc_python_type sorlearn.PC"
