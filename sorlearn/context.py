@@ -114,9 +114,15 @@ class Features:
     (ρ max, ρ mean, skew, digits, novelty): ρ = 1 − row sum/diagonal stands in for the Jacobi spectral radius, skew
     is ½ log Σ|lower|/Σ|upper| (0 for a symmetric matrix), digits are asked for by the KSP's rtol, novelty counts
     the solves since the matrix last changed.
+
+    Parameters
+    ----------
+    resumed : tuple of float
+        The context that a run that goes on now was to see next, if its matrix is still the same.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, resumed: tuple[float, ...] = ()) -> None:
+        self._resumed = resumed
         self.inodes = False
         self.nonzeros = 0
         self._sample: _Sample | None = None
@@ -143,8 +149,11 @@ class Features:
         self.inodes = inodes > 0.0
         if unreadable:
             return ()
-        digits = -log10(rtol) if rtol > 0.0 else nan
-        return rho, mean, (high if high > low else -low), digits, float(min(self._novelty, 8))
+        known = rho, mean, (high if high > low else -low), -log10(rtol) if rtol > 0.0 else nan
+        if self._resumed[:-1] == known:
+            self._novelty = int(self._resumed[-1])
+        self._resumed = ()
+        return *known, float(min(self._novelty, 8))
 
     def moved(self, A: Any) -> bool:
         """Whether the matrix isn't nearly the one last read: one row is looked at.  Not collective."""

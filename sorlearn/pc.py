@@ -313,7 +313,7 @@ class PC:
         session = _registry.session(self._prefix, self._settings, _print, self.guarded)
         if self._settings.summary:
             _sessions.append(session)
-        return Slot(session, Features())
+        return Slot(session, Features(session.restored_context()))
 
     def _guarded(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """The call's result; an error inside learning is printed once, and from then on ω stands still."""
@@ -344,8 +344,7 @@ class PC:
             values = np.array(decision)
             self._comm.share(values)
             decision = Decision(*values.tolist())
-        self._decision, self._stopped = decision, bool(decision.stopped)
-        self._hold = int(decision.hold)
+        self._decision, self._hold, self._stopped = decision, int(decision.hold), bool(decision.stopped)
 
     def _ask(self, context: tuple[float, ...] | None, top: Sequence[float], rtol: float) -> Decision:
         features, session = self._slot.features, self._slot.session
@@ -429,7 +428,7 @@ class PC:
         elif self._decision.check and total == iterations > 0 and not self._transposed:
             total = self._check(pc, ksp, b, x, session, iterations)
             rescued = total > iterations
-        if total != iterations:
+        if total != ksp.getIterationNumber():
             ksp.setIterationNumber(total)
         if self._stopped:
             return

@@ -94,6 +94,7 @@ class Session:
         self.stretch = 1.0
         self.pause, self.backoff, self.safe_fails = 0, 1, False
         self.held, self.held_omega, self.held_tighten = 0, settings.omega, 0.0
+        self.last_context: tuple[float, ...] = ()
         self.asked: Choice | None = None
         self._restored = self._resumed = self._complained = False
         self._saved = 0
@@ -110,7 +111,7 @@ class Session:
 
     # -- before a solve
 
-    def decide(self, context: tuple[float, ...], true_norm: bool, nonzeros: int) -> Decision:
+    def decide(self, context: tuple[float, ...], true_norm: bool, nonzeros: float) -> Decision:
         """Choose ω for the coming solve.
 
         Parameters
@@ -134,6 +135,7 @@ class Session:
         if self.ledger and self.ledger.audit():
             self.asked = None
             return Decision(self.settings.omega, fallback)
+        self.last_context = context
         self.asked = self.learner.choose(context)
         omega = self.asked.omega
         if omega != self.settings.omega and not self.accuracy.allows(omega):
@@ -152,7 +154,7 @@ class Session:
             return self.settings.omega
         return omega_of(int(tried[np.argmin(self.best_loss[tried])]))
 
-    def _hold(self, omega: float, nonzeros: int) -> int:
+    def _hold(self, omega: float, nonzeros: float) -> int:
         """Further solves that just repeat ω: deciding may take one part in twenty of the time of the solves.
 
         The longer the decisions before have been much alike, the more.
@@ -270,6 +272,7 @@ class Session:
             "failed_loss": self.failed_loss,
             "best_loss": self.best_loss,
             "ledger": self.ledger.state() if self.ledger else {},
+            "last_context": [value for value in self.last_context if isfinite(value)],
             **{name: getattr(self, name) for name in self._REMEMBERED},
         }
 
@@ -290,15 +293,23 @@ class Session:
             numbers = {name: type(getattr(self, name))(state[name]) for name in self._REMEMBERED}
             if not np.all(np.isfinite([*failed, *best, *numbers.values()])):
                 raise ValueError("numbers that aren't finite")
+            context = tuple(float(value) for value in state["last_context"])
             self.learner.restore(state["learner"])
         except StateError:
             raise
         except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise StateError(f"the state is damaged: {error!r}") from None
-        self.ledger, self._restored = ledger, True
+        self.ledger, self._restored, self.last_context = ledger, True, context
         self.accuracy, self.failed_loss, self.best_loss = accuracy, failed, best
         for name, value in numbers.items():
             setattr(self, name, value)
+
+    def restored_context(self) -> tuple[float, ...]:
+        """What the restored run was to see next, if its matrix is still the same; () in a run that isn't restored."""
+        if not self._restored or len(self.last_context) < 2:
+            return ()
+        *matrix, novelty = self.last_context
+        return (*matrix, novelty if self.held > 0 else novelty + 1.0)
 
     def _load(self, path: str) -> None:
         try:

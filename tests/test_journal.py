@@ -1,0 +1,136 @@
+"""The journal: JSON lines as the contract says, whole whatever ends the run, and never a reason to end it."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import ENVIRONMENT, FLAGS, ROOT, run
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sorlearn.cost import SolveRecord
+from sorlearn.journal import Journal, line, read
+
+KEYS = {
+    "schema": int, "solve": int, "name": str, "omega": float, "iterations": int, "reason": int, "cost": float,
+    "seconds": float, "residual_before": (float, type(None)), "residual_after": (float, type(None)), "context": list,
+    "propensity": float, "explored": bool, "rescued": bool,
+}  # fmt: skip
+
+
+def refuse(constant):
+    raise ValueError(constant)
+
+
+def check(text):
+    """A line as the contract wants it, parsed."""
+    entry = json.loads(text, parse_constant=refuse)
+    assert set(entry) == set(KEYS)
+    for key, kind in KEYS.items():
+        assert isinstance(entry[key], kind), (key, entry[key])
+    assert all(isinstance(value, (float, type(None))) for value in entry["context"])
+    return entry
+
+
+@pytest.mark.parallel(1, 2)
+@pytest.mark.parametrize("learner", ["auto", "tsallis_inf", "chebcb", "thompson", "fixed"])
+def test_lines(tmp_path_factory, learner):
+    from petsc4py import PETSc
+    from systems import laplacian, random_rhs, solver
+
+    comm = PETSc.COMM_WORLD.tompi4py() if PETSc.COMM_WORLD.getSize() > 1 else None
+    path = str(tmp_path_factory.mktemp("journal") / "runs.jsonl")
+    path = comm.bcast(path) if comm else path
+    A = laplacian(10)
+    more = {"pc_sorlearn_context_min": 0, "pc_sorlearn_context_max": 2} if learner == "chebcb" else {}
+    ksp = solver(A, f"j_{learner}_", pc_sorlearn_journal=path, pc_sorlearn_learner=learner, **more)
+    if learner == "chebcb":
+        ksp.getPC().getPythonContext().context = 1.0
+    its = []
+    for seed in range(6):
+        ksp.solve(*random_rhs(A, seed))
+        its.append(ksp.getIterationNumber())
+    with open(path, encoding="utf-8") as file:
+        entries = [check(text) for text in file]
+    assert [entry["solve"] for entry in entries] == [1, 2, 3, 4, 5, 6]
+    assert [entry["iterations"] for entry in entries] == its
+    assert {entry["name"] for entry in entries} == {f"j_{learner}_"}
+    assert all(entry["reason"] > 0 and entry["residual_before"] > entry["residual_after"] for entry in entries)
+    assert read(path) == entries
+
+
+ANY = st.floats(allow_nan=True, allow_infinity=True)
+
+
+@given(ANY, ANY, st.none() | ANY, st.none() | ANY, st.lists(ANY, max_size=5), st.text(max_size=8))
+def test_no_line_holds_nan_or_infinity(cost, seconds, before, after, context, name):
+    record = SolveRecord(1, 1.5, 3, 2, cost=cost, seconds=seconds, residual_before=before, residual_after=after,
+                         context=tuple(context))  # fmt: skip
+    text = line(name, record)
+    assert "\n" not in text
+    entry = json.loads(text, parse_constant=refuse)
+    assert entry["name"] == name
+    assert entry["cost"] is None or math.isfinite(entry["cost"])
+
+
+def test_kill_leaves_whole_lines(compiled, tmp_path):
+    """kill -9 at an arbitrary moment, several times, into the same file."""
+    heat, path = compiled(ROOT / "demos/c/heat.c"), tmp_path / "runs.jsonl"
+    options = f"{FLAGS} -pc_sorlearn_journal {path}"
+    for _ in range(3):
+        seen = path.stat().st_size if path.exists() else 0
+        process = subprocess.Popen(
+            [heat, "-da_grid_x", "15", "-da_grid_y", "15", "-ts_max_steps", "1000000", "-ts_max_time", "1e9"],
+            env={**ENVIRONMENT, "PETSC_OPTIONS": options}, cwd=tmp_path, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        while process.poll() is None and (not path.exists() or path.stat().st_size < seen + 20000):
+            time.sleep(0.005)
+        assert process.poll() is None, "it should have been killed in the middle"
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    text = path.read_text()
+    assert text.endswith("\n")
+    assert text.count("\n") > 100
+    assert len({entry["solve"] for entry in map(check, text.splitlines())}) > 30
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+@pytest.mark.parametrize("path", ["/dev/full", "/no/such/folder/journal", "/dev"])
+def test_unwritable_journal_costs_one_message(tmp_path, path):
+    script = f"""
+import sys
+sys.path[:0] = [{str(ROOT / "tests")!r}]
+from systems import laplacian, random_rhs, solver
+A = laplacian(8)
+ksp = solver(A, "heat_", pc_sorlearn_journal={path!r})
+for seed in range(20):
+    ksp.solve(*random_rhs(A, seed))
+    assert ksp.getConvergedReason() > 0
+print(len(set(record.omega for record in ksp.getPC().getPythonContext().records)) > 1)
+"""
+    result = run(1, sys.executable, "-c", script, cwd=tmp_path)
+    assert result.stdout.strip() == "True"  # it goes on learning
+    (message,) = [text for text in result.stderr.splitlines() if "sorlearn" in text]
+    assert f"-heat_pc_sorlearn_journal {path}: " in message and "goes on without a journal" in message
+    assert "Exception ignored" not in result.stderr
+
+
+def test_torn_last_line_is_left_out_and_foreign_files_are_refused(tmp_path):
+    path = tmp_path / "journal"
+    journal = Journal(str(path), "a_", "-a_pc_sorlearn_journal")
+    for solve in range(1, 4):
+        journal.write(SolveRecord(solve, 1.5, 3, 2))
+    whole = path.read_text()
+    for cut in range(len(whole)):
+        path.write_text(whole[:cut])
+        assert [entry["solve"] for entry in read(str(path))] == list(range(1, whole[:cut].count("\n") + 1))
+    path.write_text('{"schema": 2}\n')
+    with pytest.raises(ValueError, match="schema 1"):
+        read(str(path))
