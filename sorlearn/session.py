@@ -111,7 +111,7 @@ class Session:
 
     # -- before a solve
 
-    def decide(self, context: tuple[float, ...], true_norm: bool, nonzeros: float) -> Decision:
+    def decide(self, context: tuple[float, ...], true_norm: bool, nonzeros: int) -> Decision:
         """Choose ω for the coming solve.
 
         Parameters
@@ -154,7 +154,7 @@ class Session:
             return self.settings.omega
         return omega_of(int(tried[np.argmin(self.best_loss[tried])]))
 
-    def _hold(self, omega: float, nonzeros: float) -> int:
+    def _hold(self, omega: float, nonzeros: int) -> int:
         """Further solves that just repeat ω: deciding may take one part in twenty of the time of the solves.
 
         The longer the decisions before have been much alike, the more.

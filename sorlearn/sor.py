@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from functools import cache
 from typing import Any, Callable
 
 from petsc4py import PETSc
@@ -69,6 +70,7 @@ class Sweeps:
             )
 
 
+@cache
 def library() -> ctypes.PyDLL:
     """PETSc's C library."""
     return ctypes.PyDLL(PETSc.__file__)

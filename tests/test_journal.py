@@ -57,6 +57,8 @@ def test_lines(tmp_path_factory, learner):
     for seed in range(6):
         ksp.solve(*random_rhs(A, seed))
         its.append(ksp.getIterationNumber())
+    if comm:
+        comm.barrier()  # rank 0 may not have written the last line yet
     with open(path, encoding="utf-8") as file:
         entries = [check(text) for text in file]
     assert [entry["solve"] for entry in entries] == [1, 2, 3, 4, 5, 6]

@@ -1,0 +1,283 @@
+"""Solvers come and go, matrices change: what was learned stays, and memory stays flat."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT, run
+from petsc4py import PETSc
+from systems import fill, from_options, laplacian, native, random_rhs, solver, true_residual
+
+import sorlearn
+
+_numbers = itertools.count()
+
+
+def fresh():
+    """A prefix that nothing has been learned for."""
+    return f"life{next(_numbers)}_"
+
+
+def context(ksp):
+    return ksp.getPC().getPythonContext()
+
+
+def solves(ksp):
+    """Solves that the session has seen, on all ranks."""
+    session = context(ksp)._slot.session
+    count = np.array([session.solves if session else 0])
+    return int(ksp.comm.tompi4py().bcast(count)[0]) if ksp.comm.size > 1 else int(count[0])
+
+
+def learn(ksp, A, times):
+    chosen = []
+    for seed in range(times):
+        b, x = random_rhs(A, seed)
+        ksp.solve(b, x)
+        assert ksp.getConvergedReason() > 0
+        assert true_residual(A, b, x) < 1e-3
+        chosen.append(context(ksp)._decision.omega)
+    return chosen
+
+
+@pytest.mark.parallel(1, 2)
+@pytest.mark.parametrize("prefixes", ["the same", "an id"])
+def test_a_solver_rebuilt_every_step_goes_on_learning(prefixes):
+    A, prefix = laplacian(10), fresh()
+    for step in range(6):
+        name = prefix if prefixes == "the same" else f"{prefix}{140234567 + 32 * step}_"
+        ksp = solver(A, name)
+        learn(ksp, A, 3)
+        assert solves(ksp) == 3 * (step + 1)
+        ksp.destroy()
+
+
+@pytest.mark.parallel(1, 2)
+def test_rebuilt_or_not_makes_no_difference_to_the_choices():
+    A = laplacian(10)
+    one, rebuilt, chosen = solver(A, fresh()), fresh(), []
+    for seed in range(12):
+        ksp = solver(A, rebuilt, pc_sorlearn_learner="tsallis_inf")
+        b, x = random_rhs(A, seed)
+        ksp.solve(b, x)
+        chosen.append(context(ksp)._decision.omega)
+        ksp.destroy()
+    one = solver(A, fresh(), pc_sorlearn_learner="tsallis_inf")
+    assert chosen == learn(one, A, 12)
+
+
+@pytest.mark.parallel(1, 2)
+def test_live_solvers_with_one_prefix_have_learners_of_their_own():
+    A, prefix = laplacian(10), fresh()
+    one, two = solver(A, prefix), solver(A, prefix)
+    learn(one, A, 5)
+    learn(two, A, 2)
+    assert (solves(one), solves(two)) == (5, 2)
+    assert context(one)._slot is not context(two)._slot
+    one.destroy()
+    two.destroy()
+    back = [solver(A, prefix) for _ in range(2)]
+    for ksp in back:
+        learn(ksp, A, 1)
+    assert sorted(solves(ksp) for ksp in back) == [3, 6]
+
+
+@pytest.mark.parallel(1, 2)
+def test_a_group_shares_one_learner():
+    A, group = laplacian(10), fresh()
+    one, two, other = (solver(A, fresh(), pc_sorlearn_group=name) for name in (group + "a", group + "a", group + "b"))
+    for ksp in (one, two, other):
+        learn(ksp, A, 3)
+    sessions = [context(ksp)._slot.session for ksp in (one, two, other)]
+    if all(sessions):
+        assert sessions[0].learner is sessions[1].learner is not sessions[2].learner
+        assert sessions[0].learner.rounds == 6
+
+
+@pytest.mark.parallel(1, 2)
+def test_values_change():
+    A = laplacian(10)
+    ksp = solver(A, fresh())
+    for step in range(8):
+        fill(A, 10, shift=-0.5 * (step % 3), scale=1.0 + step)
+        ksp.setOperators(A)
+        learn(ksp, A, 2)
+    assert solves(ksp) == 16
+
+
+@pytest.mark.parallel(1, 2)
+def test_pattern_changes():
+    ksp, prefix = None, fresh()
+    for step in range(6):
+        A = laplacian(10)
+        if step % 2:  # one more diagonal
+            A.setOption(PETSc.Mat.Option.NEW_NONZERO_ALLOCATION_ERR, False)
+            low, high = A.getOwnershipRange()
+            for row in range(low, min(high, 97)):
+                A.setValue(row, row + 3, -0.1)
+                A.setValue(row + 3, row, -0.1)
+            A.assemble()
+        if ksp is None:
+            ksp = solver(A, prefix, ksp_type="gmres")
+        else:
+            ksp.setOperators(A)
+        learn(ksp, A, 2)
+    assert solves(ksp) == 12
+
+
+@pytest.mark.parallel(1, 2)
+def test_size_changes_with_reset():
+    ksp, counts = solver(laplacian(6), fresh()), []
+    for n in (6, 9, 12, 6, 9):
+        A = laplacian(n)
+        ksp.reset()
+        ksp.setOperators(A)
+        learn(ksp, A, 2)
+        counts.append(solves(ksp))
+    assert counts == [2, 2, 2, 4, 4]  # it goes on with what was learned for this size before
+
+
+@pytest.mark.parallel(1, 2)
+def test_reused_preconditioner_sweeps_the_matrix_that_it_was_set_up_for():
+    A, B = laplacian(10), laplacian(10, shift=-3.0)
+    options = {"pc_sorlearn_learner": "fixed", "pc_sorlearn_omega": 1.4}
+    ksp, sor = solver(A, fresh(), **options), native(A, pc_sor_omega=1.4)
+    for one in (ksp, sor):
+        b, x = random_rhs(A)
+        one.solve(b, x)
+        one.getPC().setReusePreconditioner(True)
+        one.setOperators(B)
+    for seed in range(3):
+        results = []
+        for one in (ksp, sor):
+            b, x = random_rhs(B, seed)
+            one.solve(b, x)
+            results.append((one.getIterationNumber(), x.getArray().copy()))
+        assert results[0][0] == results[1][0]
+        assert np.array_equal(results[0][1], results[1][1])
+
+
+def test_a_new_matrix_at_an_old_address_is_looked_at():
+    """Same address, same state count, other values: only PETSc's id tells them apart."""
+    from sorlearn.context import Features
+
+    features, seen, handles = Features(), [], set()
+    for step in range(40):
+        A = laplacian(6, shift=-1.0 * (step % 2))
+        seen.append(features.look(A)[0])
+        handles.add(A.handle)
+        A.destroy()
+    assert seen[0] != seen[1]
+    assert seen == seen[:2] * 20
+
+
+def test_attach_again_and_change_of_type():
+    A = laplacian(8)
+    ksp = PETSc.KSP().create(A.comm)
+    ksp.setOptionsPrefix(fresh())
+    ksp.setOperators(A)
+    ksp.setType("cg")
+    for _ in range(3):
+        tuner = sorlearn.attach(ksp, learner="tsallis_inf")
+        ksp.solve(*random_rhs(A))
+        ksp.getPC().setType("jacobi")
+        ksp.solve(*random_rhs(A))
+        assert tuner._slot is None
+    sorlearn.attach(ksp, learner="tsallis_inf")
+    learn(ksp, A, 1)
+    assert solves(ksp) == 4
+
+
+@pytest.mark.parametrize(
+    ("case", "count", "most"),
+    [
+        ("a solve", 20000, 16),
+        ("a solve, matrix changes", 10000, 16),
+        ("a solver", 2000, 500),
+        ("a solver, new prefix", 2000, 500),
+    ],
+)
+def test_flat_memory(case, count, most):
+    """Bytes by which the process grows: a float kept a solve would be 24, a session a solver several thousand."""
+    code = f"import memory; print(memory.CASES[{case!r}]('sorlearn', {count}))"
+    assert float(run(1, sys.executable, "-c", code, cwd=ROOT / "benchmarks").stdout) < most
+
+
+def test_registry_forgets_the_oldest_kinds():
+    from sorlearn.session import Registry
+
+    registry = Registry()
+    for i in range(1000):
+        registry.acquire((f"s{i}_", i), object, lambda: None)
+        registry.release((f"s{i}_", i), object())
+    assert len(registry.waiting) <= Registry.LIMIT
+    assert not registry.held
+
+
+EXITS = {
+    "module level": "",
+    "never set up": "other = from_options(A, 'other_')",
+    "destroyed": "ksp.destroy()",
+    "exit": "sys.exit(0)",
+    "in a cycle": "cycle = [ksp, A]; cycle.append(cycle); del ksp",
+    "attached": "import sorlearn; tuner = sorlearn.attach(PETSc.KSP().create())",
+}
+
+
+@pytest.mark.parametrize("nprocs", [1, 2])
+@pytest.mark.parametrize("last", EXITS)
+def test_interpreter_exit(tmp_path, nprocs, last):
+    script = tmp_path / "app.py"
+    script.write_text(f"""
+import sys
+import petsc4py
+petsc4py.init(sys.argv)
+from petsc4py import PETSc
+sys.path.insert(0, {str(ROOT / "tests")!r})
+from systems import from_options, laplacian, random_rhs
+A = laplacian(8)
+b, x = random_rhs(A)
+ksp = from_options(A, "heat_")
+ksp.solve(b, x)
+sys.stdout.write("solved\\n" * (ksp.getConvergedReason() > 0))
+{EXITS[last]}
+""")
+    options = " ".join(f"-{name}_pc_type python -{name}_pc_python_type sorlearn.PC" for name in ("heat", "other"))
+    result = run(nprocs, sys.executable, "-W", "error", script, options=options, cwd=tmp_path)
+    assert result.stdout.count("solved") == nprocs
+    assert "Traceback" not in result.stderr and "Warning" not in result.stderr
+
+
+def test_an_uncaught_exception_is_not_hidden(tmp_path):
+    code = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "tests")!r})
+from systems import laplacian, random_rhs, solver
+A = laplacian(8)
+ksp = solver(A)
+ksp.solve(*random_rhs(A))
+raise RuntimeError("the application's own")
+"""
+    result = run(1, sys.executable, "-c", code, check=False)
+    assert result.returncode == 1
+    assert result.stderr.rstrip().endswith("RuntimeError: the application's own")
+
+
+def test_importing_initialises_neither_petsc_nor_mpi():
+    code = """
+import sys
+import sorlearn
+print(sorlearn.__version__)
+assert not [name for name in sys.modules if name.startswith(("petsc4py", "mpi4py"))]
+"""
+    assert run(1, sys.executable, "-W", "error", "-c", code).stdout
+
+
+def test_from_options_with_nothing_given_stays_native():
+    A = laplacian(6)
+    ksp = from_options(A, fresh())
+    ksp.solve(*random_rhs(A))
+    assert ksp.getPC().getType() != "python"
