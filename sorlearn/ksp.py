@@ -12,10 +12,19 @@ from .pc import PC
 from .sor import library
 
 _NORM, _SIDE = PETSc.KSP.NormType, PETSc.PC.Side
-#: Norms that PETSc's Python KSP doesn't offer by itself; of low priority, so that none becomes the default.
-_NORMS = ((_NORM.NATURAL, _SIDE.LEFT), (_NORM.NONE, _SIDE.LEFT), (_NORM.NONE, _SIDE.RIGHT))
+#: Norms that PETSc's Python KSP doesn't offer by itself, with low priorities so that none becomes the default; and
+#: the left side first, so that the right one is the user's wish or the inner KSP's default.
+_NORMS = (
+    (_NORM.NATURAL, _SIDE.LEFT, 1), (_NORM.NONE, _SIDE.LEFT, 2), (_NORM.NONE, _SIDE.RIGHT, 1),
+    (_NORM.UNPRECONDITIONED, _SIDE.LEFT, 4),
+)  # fmt: skip
+#: Priority above all others: the inner KSP's default is the outer one's.
+_DEFAULT = 5
+#: PC_SIDE_DEFAULT: the side that the KSP type takes for the norm.
+_ANY_SIDE = -1
 #: Options of the outer KSP that don't concern the iteration, or that the outer KSP takes care of.
-_OUTER = ("type", "python_type", "monitor", "view", "converged_reason", "converged_rate", "error_if_not_converged")
+_OUTER = ("type", "python_type", "monitor", "view", "converged_reason", "converged_rate", "error_if_not_converged",
+          "guess")  # fmt: skip
 _live: dict[int, KSP] = {}
 
 
@@ -42,26 +51,25 @@ class KSP:
             pc.setFromOptions()
         self.destroy(ksp)
         _live[ksp.handle] = self
-        for norm, side in _NORMS:
-            library().KSPSetSupportedNorm(ctypes.c_void_p(ksp.handle), int(norm), int(side), 1)
         self.inner = PETSc.KSP().create(ksp.comm)
         self.inner.setOptionsPrefix(prefix + "sorlearn_")
         self.inner.incrementTabLevel(1, parent=ksp)
         self.inner.setPC(pc)
         _set_from(self.inner, prefix)
+        for norm, side, priority in (*_NORMS, (self.inner.getNormType(), self.inner.getPCSide(), _DEFAULT)):
+            library().KSPSetSupportedNorm(ctypes.c_void_p(ksp.handle), int(norm), int(side), priority)
         self.inner.setMonitor(self._monitor)
         self.inner.setConvergenceTest(self._converged)
 
     def setUp(self, ksp: Any) -> None:
-        """Hand on the operators, and the norm where it isn't the default.  Collective."""
+        """Hand on norm and side.  Collective."""
         if self.inner is None:
             self.setFromOptions(ksp)
         context = ksp.getPC().getPythonContext() if ksp.getPC().getType() == "python" else None
         if isinstance(context, PC):
             context.guarded = True
-        self.inner.setOperators(*ksp.getOperators())
-        if ksp.getNormType() != _NORM.PRECONDITIONED:
-            self.inner.setNormType(ksp.getNormType())
+        self.inner.setNormType(ksp.getNormType())
+        self.inner.setPCSide(_SIDE.RIGHT if ksp.getPCSide() == _SIDE.RIGHT else _ANY_SIDE)
 
     def solve(self, ksp: Any, b: Any, x: Any) -> None:
         """Solve with the inner KSP.  Collective."""
@@ -72,6 +80,7 @@ class KSP:
         self._run(ksp, b, x, self.inner.solveTranspose)
 
     def _run(self, ksp: Any, b: Any, x: Any, solve: Any) -> None:
+        self.inner.setOperators(*ksp.getOperators())  # PETSc doesn't call setUp for another matrix
         rtol, atol, divtol, max_it = ksp.getTolerances()
         self.inner.setTolerances(rtol=rtol, atol=atol, divtol=divtol, max_it=max_it)
         self.inner.setInitialGuessNonzero(ksp.guess_nonzero)
@@ -135,12 +144,16 @@ def _set_from(inner: Any, prefix: str) -> None:
         option = name[len(outer) :]
         if name.startswith(outer) and not option.startswith(_OUTER) and not database.hasName(own + option):
             database.setValue(own + option, value)
-            lent.append(own + option)
+            lent.append(option)
     try:
         inner.setFromOptions()
     finally:
-        for name in lent:
-            database.delValue(name)
+        for option in lent:
+            used = ctypes.c_int()
+            library().PetscOptionsUsed(None, (own + option).encode(), ctypes.byref(used))
+            if used.value:
+                database.getString(outer + option, "")  # so that -options_left doesn't list it
+            database.delValue(own + option)
 
 
 def _at_exit() -> None:
