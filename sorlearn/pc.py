@@ -39,6 +39,8 @@ _checking = PETSc.Log.Event("SorlearnCheck")
 _live: dict[int, PC] = {}
 _sessions: list[Session] = []
 _told: set[tuple[str, str]] = set()
+#: PETSc's error codes of a zero or missing entry on the diagonal, which the other ranks know nothing of.
+_OF_ONE_RANK = (71, 73, 75)
 
 
 def _print(text: str) -> None:
@@ -50,6 +52,11 @@ def _complain(comm: Any, text: str) -> None:
     if comm.getRank() == 0:
         sys.stderr.write(f"sorlearn: {text}\n")
         sys.stderr.flush()
+
+
+def _estimates(ksp: Any) -> bool:
+    """Whether this is the KSP by which a Chebyshev iteration estimates eigenvalues: the safe ω's must serve all."""
+    return "esteig_" in (ksp.getOptionsPrefix() or "")
 
 
 class Slot:
@@ -96,7 +103,8 @@ class PC:
         self._key: tuple[Any, ...] = ()
         self._decision = Decision(1.0, 1.0)
         self._stopped = self._broken = self._nested = self._active = self._held = self._only_one = False
-        self._repairable, self._strict, self._transposed = True, False, False
+        self._repairable, self._strict, self._transposed, self._interrupted = True, False, False, False
+        self._refused: PETSc.Error | None = None
         self._hold = 0
         self._began = self._flops = 0.0
         self._tolerances: tuple[float, float, float, int] | None = None
@@ -211,12 +219,20 @@ class PC:
 
     def _explain(self, pc: Any, error: Exception) -> None:
         """Name the cause of what PETSc's own SOR would have refused, too."""
-        A = pc.getOperators()[1]
-        _complain(
-            pc.comm,
-            f"solver '{self._prefix}': SOR can't be applied to this matrix of type {A.getType()}: {error}; "
-            f"it needs an assembled matrix (-mat_type aij) with a full diagonal, or another -{self._prefix}pc_type",
+        prefix, kind = self._prefix, self._sweeps.kind
+        remedy = f"an assembled matrix (-mat_type aij) with a full diagonal, or another -{prefix}pc_type"
+        if isinstance(error, MatrixError):
+            remedy = f"another -{prefix}ksp_type"
+        elif pc.comm.getSize() > 1 and not kind.startswith("local_"):
+            remedy = f"-{prefix}pc_sor_local_{kind}, or another -{prefix}pc_type"
+        cause = re.sub(r"^\[\d+\] ", "", str(error).splitlines()[-1])
+        text = (
+            f"SOR can't be applied to this matrix of type {pc.getOperators()[1].getType()}: {cause}; remedy: {remedy}"
         )
+        if (prefix, text) not in _told:
+            _told.add((prefix, text))
+            here_only = isinstance(error, PETSc.Error) and error.ierr in _OF_ONE_RANK
+            _complain(PETSc.COMM_SELF if here_only else pc.comm, f"solver '{prefix}': {text}")
 
     # -- around a solve
 
@@ -224,10 +240,16 @@ class PC:
         """Choose ω.  Collective."""
         if self._nested:
             return
+        if _estimates(ksp):  # perhaps in the midst of the solve that needs the eigenvalues
+            self.omega = 1.0 if self._only_one else self._safe
+            return
         self._give_back(ksp)
+        if self._active:
+            self._interrupted, self._ksp = True, (0, 0)
         self._active = self._learns(ksp) and not self._only_one
         if not self._active:
             self.omega = 1.0 if self._only_one else self._safe
+            self._A = None
             return
         self._A = pc.getOperators()[1]
         if self._slot is None:
@@ -274,8 +296,8 @@ class PC:
                 self.position = "omega held: -ksp_diagonal_scale forbids repeating a solve"
             elif self.guarded and ksp.getType() == "python":
                 self.position = "omega held: the guarded solver's inner KSP decides"
-            elif "esteig_" in prefix:
-                self.position = "omega held: eigenvalues are being estimated"
+            elif self._interrupted:
+                self.position = "omega held: a solve ended in an error, so PETSc lets none be repeated"
             elif self._inside(prefix):
                 self.position = "omega held: inside another KSP whose -ksp_type isn't known to be flexible"
             else:
@@ -401,11 +423,17 @@ class PC:
         """Repair what a trial has left, and learn.  Collective."""
         if self._nested or not self._active:
             return
+        if _estimates(ksp):
+            self.omega = self._decision.omega
+            return
         seconds = perf_counter() - self._began
         self._active = False
         self._give_back(ksp)
         self._guarded(self._finish, pc, ksp, b, x, seconds)
         self._A = None
+        if self._refused is not None:
+            refused, self._refused, self._interrupted, self._ksp = self._refused, None, True, (0, 0)
+            raise refused
 
     def _finish(self, pc: Any, ksp: Any, b: Any, x: Any, seconds: float) -> None:
         iterations, reason = ksp.getIterationNumber(), ksp.getConvergedReason()
@@ -473,7 +501,8 @@ class PC:
     def _repair(self, ksp: Any, b: Any, x: Any, iterations: int) -> tuple[int, float]:
         """Solve again from the initial guess; (all iterations, ω that worked or 0).  Collective.
 
-        If nothing works, the safe ω comes last, so that the application gets what PETSc's own SOR would have left.
+        If nothing works, the safe ω comes last, so that the application gets what PETSc's own SOR would have left:
+        the same error, where it would have raised one.
         """
         tried, fallback, safe = self._decision.omega, self._decision.fallback, self._safe
         candidates = [omega for omega in dict.fromkeys((fallback, safe)) if omega != tried]
@@ -486,6 +515,7 @@ class PC:
                 self._guess.copy(x)
             outcome = self._again(ksp, b, x, omega, nonzero_guess)
             total += outcome.iterations
+            self._refused = outcome.error if omega == safe else None
             if outcome.reason > 0:
                 return total, omega
         return (ksp.getIterationNumber() if candidates else iterations), 0.0

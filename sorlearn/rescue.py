@@ -8,10 +8,11 @@ from petsc4py import PETSc
 
 
 class Outcome(NamedTuple):
-    """How a solve ended: KSPConvergedReason and iterations."""
+    """How a solve ended: KSPConvergedReason, iterations, and the error that ended it, if any."""
 
     reason: int
     iterations: int
+    error: PETSc.Error | None = None
 
 
 def relative_residual(A: Any, b: Any, x: Any, work: Any) -> float:
@@ -34,8 +35,8 @@ def solve_again(ksp: Any, b: Any, x: Any, nonzero_guess: bool) -> Outcome:
     try:
         ksp.solve(b, x)
         return Outcome(ksp.getConvergedReason(), ksp.getIterationNumber())
-    except PETSc.Error:
-        return Outcome(int(PETSc.KSP.ConvergedReason.DIVERGED_BREAKDOWN), ksp.getIterationNumber())
+    except PETSc.Error as error:
+        return Outcome(int(PETSc.KSP.ConvergedReason.DIVERGED_BREAKDOWN), ksp.getIterationNumber(), error)
     finally:
         ksp.setErrorIfNotConverged(strict)
         ksp.setInitialGuessNonzero(guess)
