@@ -240,7 +240,7 @@ class PC:
         """Choose ω.  Collective."""
         if self._nested:
             return
-        if _estimates(ksp):  # perhaps in the midst of the solve that needs the eigenvalues
+        if _estimates(ksp):
             self.omega = 1.0 if self._only_one else self._safe
             return
         self._give_back(ksp)
@@ -422,9 +422,6 @@ class PC:
     def postSolve(self, pc: Any, ksp: Any, b: Any, x: Any) -> None:
         """Repair what a trial has left, and learn.  Collective."""
         if self._nested or not self._active:
-            return
-        if _estimates(ksp):
-            self.omega = self._decision.omega
             return
         seconds = perf_counter() - self._began
         self._active = False

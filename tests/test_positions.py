@@ -10,6 +10,9 @@ import pytest
 from petsc4py import PETSc
 from systems import CLASS, laplacian, random_rhs, true_residual
 
+import sorlearn
+import sorlearn.pc
+
 #: Every ω but the safe one would be far from it, and chosen at once.
 LEARNER = "tsallis_inf"
 RTOL = 1e-8
@@ -235,3 +238,39 @@ def test_learning_positions_learn_and_answer_as_well(tmp_path):
         assert run.view is None or said(run)[0] == {LEARNS}, name
         assert len(set(run.history) - set(expected.history)) > len(run.history) // 4, name
         assert all(a <= max(2.0 * b, 2.0 * RTOL) for a, b in zip(run.residuals, expected.residuals)), name
+
+
+def test_eigenvalues_are_estimated_at_the_safe_omega(monkeypatch):
+    A = laplacian(16)
+    used, running = {True: set(), False: set()}, []
+
+    class Spy(sorlearn.PC):
+        def preSolve(self, pc, ksp, b, x):
+            super().preSolve(pc, ksp, b, x)
+            running.append("esteig_" in ksp.getOptionsPrefix())
+
+        def postSolve(self, pc, ksp, b, x):
+            running.pop()
+            super().postSolve(pc, ksp, b, x)
+
+        def apply(self, pc, x, y):
+            used[running[-1]].add(self.omega)
+            super().apply(pc, x, y)
+
+    monkeypatch.setattr(sorlearn.pc, "PC", Spy)
+    PETSc.Options().insertString(f"-est_ksp_type chebyshev -est_ksp_chebyshev_esteig 0,0.1,0,1.1 -est_ksp_rtol {RTOL}")
+    ksp = PETSc.KSP().create()
+    ksp.setOptionsPrefix("est_")
+    ksp.setOperators(A)
+    tuner = sorlearn.attach(ksp, learner=LEARNER, omega_min=1.4)
+    ksp.setFromOptions()
+    for _ in range(6):
+        A.shift(0.01)
+        b, x = random_rhs(A)
+        ksp.solve(b, x)
+        assert ksp.getConvergedReason() > 0
+    assert used[True] == {1.0}
+    assert len(used[False] - {1.0}) > 1
+    assert len(tuner.records) == 6
+    assert ksp.getTolerances()[0] == RTOL
+    ksp.destroy()
