@@ -49,6 +49,8 @@ ANY = (
     "-ksp_type lsqr",
     "-ksp_type cgne",
 )
+if np.issubdtype(PETSc.ScalarType, np.complexfloating):  # PETSc offers it for real numbers only
+    ANY = tuple(typed for typed in ANY if "ibcgs" not in typed)
 SWEEPS = (
     "-pc_sor_symmetric",
     "-pc_sor_forward",
