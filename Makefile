@@ -12,7 +12,7 @@ help:
 	@echo "make demo-fortran  and for a Fortran one"
 	@echo "make demo-dolfinx  and for a DOLFINx script, where DOLFINx is installed"
 	@echo "make test          all tests; ARGS=... is passed to pytest"
-	@echo "make bench         all measurements, slow: learning, wall clock"
+	@echo "make bench         all measurements, slow: learning, wall clock, inodes, memory"
 	@echo "make bench-learning  how near the best omega every learner comes: table and regret plot"
 	@echo "make lint          ruff and mypy"
 	@echo "make clean         removes what was made here, except installed software"
@@ -51,6 +51,8 @@ bench-learning: $(env)
 bench: bench-learning
 	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/learning.py --real
 	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/wallclock.py
+	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/inodes.py
+	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/memory.py
 
 clean:
 	rm -rf .setup build *.egg-info demos/*.png demos/c/heat demos/fortran/heat
