@@ -20,6 +20,15 @@ class Comm:
         self.size: int = comm.getSize()
         self.root: bool = comm.getRank() == 0
         self._mpi = comm.tompi4py() if self.size > 1 else None
+        self.members = self._ranks_in_world()
+
+    def _ranks_in_world(self) -> tuple[int, ...]:
+        """Which processes these are: what is learned in one group of them isn't taken into another."""
+        if self._mpi is None:
+            return ()
+        from mpi4py import MPI
+
+        return tuple(MPI.Group.Translate_ranks(self._mpi.group, range(self.size), MPI.COMM_WORLD.group))
 
     def share(self, values: np.ndarray) -> None:
         """Overwrite everybody's values with rank 0's.  Collective."""

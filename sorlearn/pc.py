@@ -327,6 +327,7 @@ class PC:
 
     def _acquire(self, comm: Any) -> None:
         self._comm = Comm(comm)
+        self._key += (self._comm.members,)
         self._slot = _registry.acquire(self._key, self._new_slot, lambda: PETSc.garbage_cleanup(comm))
 
     def _new_slot(self) -> Slot:
