@@ -28,7 +28,12 @@ class Comm:
             return ()
         from mpi4py import MPI
 
-        return tuple(MPI.Group.Translate_ranks(self._mpi.group, range(self.size), MPI.COMM_WORLD.group))
+        mine, world = self._mpi.Get_group(), MPI.COMM_WORLD.Get_group()
+        try:
+            return tuple(MPI.Group.Translate_ranks(mine, range(self.size), world))
+        finally:
+            mine.Free()
+            world.Free()
 
     def share(self, values: np.ndarray) -> None:
         """Overwrite everybody's values with rank 0's.  Collective."""

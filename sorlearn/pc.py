@@ -442,7 +442,7 @@ class PC:
         session = None if self._stopped else self._slot.session
         total, rescued = iterations, False
         if self._cut(ksp, reason, iterations):
-            outcome = self._again(ksp, b, x, self._safe, True)
+            outcome = self._safely(ksp, b, x)
             total, reason, rescued = iterations + outcome.iterations, outcome.reason, outcome.reason > 0
         if reason < 0:
             worked = 0.0
@@ -496,6 +496,14 @@ class PC:
         finally:
             self._nested = False
 
+    def _safely(self, ksp: Any, b: Any, x: Any) -> rescue.Outcome:
+        """Go on from x with the safe ω, a little past the tolerance: from far away it would have stepped over it."""
+        self._tighten(ksp, OVERSHOOT)
+        try:
+            return self._again(ksp, b, x, self._safe, True)
+        finally:
+            self._give_back(ksp)
+
     def _repair(self, ksp: Any, b: Any, x: Any, iterations: int) -> tuple[int, float]:
         """Solve again from the initial guess; (all iterations, ω that worked or 0).  Collective.
 
@@ -541,11 +549,7 @@ class PC:
             self._guess = x.duplicate()
         x.copy(self._guess)
         reason, iterations = ksp.getConvergedReason(), ksp.getIterationNumber()
-        self._tighten(ksp, OVERSHOOT)
-        try:
-            outcome = self._again(ksp, b, x, self._safe, True)
-        finally:
-            self._give_back(ksp)
+        outcome = self._safely(ksp, b, x)
         if outcome.reason < 0:
             self._guess.copy(x)
             ksp.setConvergedReason(reason)
