@@ -16,10 +16,10 @@ del sys.argv[1:]
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent / "demos")]
 sys.modules.setdefault("wallclock", sys.modules[__name__])
 
-import heat2d  # noqa: E402
-from petsc4py import PETSc  # noqa: E402
+import heat2d  # noqa: E402  # only after the arguments are sorted out
+from petsc4py import PETSc  # noqa: E402  # only after the arguments are sorted out
 
-import sorlearn  # noqa: E402
+import sorlearn  # noqa: E402  # only after the arguments are sorted out
 
 #: Best fixed ω over one period of the simulation, from a grid with step 0.02.
 BEST = {25: 1.40, 50: 1.60, 100: 1.76, 200: 1.88}

@@ -14,7 +14,7 @@ import numpy as np
 import petsc4py
 
 petsc4py.init(sys.argv)
-from petsc4py import PETSc  # noqa: E402
+from petsc4py import PETSc  # noqa: E402  # only after the arguments are sorted out
 
 N_X = 100  # intervals in each direction
 STEPS = 1000

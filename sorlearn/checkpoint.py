@@ -81,6 +81,6 @@ def save(path: str, name: str, state: dict[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException:  # a kill of the run, too, leaves nothing half-written; raised again
         os.unlink(temporary)
         raise

@@ -395,7 +395,7 @@ class Registry:
         return found
 
     def release(self, key: tuple[Any, ...], slot: Any) -> None:
-        """Keep this for the next solver of its kind; returns nothing, forgets the oldest kinds."""
+        """Keep this for the next solver of its kind, and forget the oldest kinds."""
         key = self._key(key)
         self.held[key] -= 1
         if not self.held[key]:
