@@ -15,18 +15,17 @@ from typing import Any, Callable
 import numpy as np
 from petsc4py import PETSc
 
-from . import options, position, rescue
-from .accuracy import OVERSHOOT
+from . import options, position
 from .comm import Comm
 from .context import UNREADABLE, Features
 from .cost import SolveRecord, finite
 from .errors import MatrixError, OptionError
+from .rescue import Rescue
 from .session import Decision, Registry, Session, kin
 from .sor import INODE_WEIGHT, ONLY_ONE, Sweeps, library
 
 _LEARNING = "learning"
 _NONE, _UNPRECONDITIONED = int(PETSc.KSP.NormType.NONE), int(PETSc.KSP.NormType.UNPRECONDITIONED)
-_MAX_IT = int(PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT)
 #: Digits credited where nobody says how many were asked for.
 _DIGITS = 8.0
 #: KSP types that apply the preconditioner once.
@@ -35,7 +34,6 @@ _ONCE = ("preonly", "none")
 _registry = Registry()
 _choosing = PETSc.Log.Event("SorlearnChoose")
 _learning = PETSc.Log.Event("SorlearnLearn")
-_checking = PETSc.Log.Event("SorlearnCheck")
 _live: dict[int, PC] = {}
 _sessions: list[Session] = []
 _told: set[tuple[str, str]] = set()
@@ -102,17 +100,13 @@ class PC:
         self._slot: Slot | None = None
         self._key: tuple[Any, ...] = ()
         self._decision = Decision(1.0, 1.0)
-        self._stopped = self._broken = self._nested = self._active = self._held = self._only_one = False
-        self._repairable, self._strict, self._transposed, self._interrupted = True, False, False, False
-        self._refused: PETSc.Error | None = None
+        self._stopped = self._broken = self._active = self._held = self._only_one = self._interrupted = False
+        self._rescue = Rescue()
         self._hold = 0
         self._began = self._flops = 0.0
-        self._tolerances: tuple[float, float, float, int] | None = None
         self._true_norm = False
         self._ksp: tuple[int, int] = (0, 0)
         self._A: Any = None
-        self._guess: Any = None
-        self._work: Any = None
 
     @property
     def records(self) -> tuple[SolveRecord, ...]:
@@ -136,8 +130,8 @@ class PC:
         if PETSc.Options().hasName("help") and pc.comm.getRank() == 0:
             _print(options.help_text(self._prefix))
         self._sweeps = Sweeps(self._database)
-        self._repairable = not self._database.getBool("ksp_diagonal_scale", False)
-        self.omega = self._safe = self._settings.omega
+        self._rescue.repairable = not self._database.getBool("ksp_diagonal_scale", False)
+        self.omega = self._safe = self._rescue.safe = self._settings.omega
         self._decision = Decision(self._safe, self._safe)
 
     def _given(self, name: str) -> str | None:
@@ -164,10 +158,8 @@ class PC:
 
     def reset(self, pc: Any) -> None:
         """Let go of all that belongs to a matrix, and give back what was learned."""
-        for vector in (self._guess, self._work):
-            if vector is not None:
-                vector.destroy()
-        self._guess = self._work = self._A = None
+        self._rescue.reset()
+        self._A = None
         if self._slot is not None:
             if self._slot.session and not self._broken:
                 self._guarded(self._slot.session.save)
@@ -208,7 +200,7 @@ class PC:
 
     def applyTranspose(self, pc: Any, x: Any, y: Any) -> None:
         """y = M⁻ᵀx, for symmetric matrices and sweeps.  Collective."""
-        self._transposed = True
+        self._rescue.transposed = True
         A = pc.getOperators()[1]
         try:
             self._sweeps.check_transpose(A)
@@ -238,12 +230,14 @@ class PC:
 
     def preSolve(self, pc: Any, ksp: Any, b: Any, x: Any) -> None:
         """Choose ω.  Collective."""
-        if self._nested:
+        rescue = self._rescue
+        if rescue.nested:
+            self.omega = rescue.omega
             return
         if _estimates(ksp):
             self.omega = 1.0 if self._only_one else self._safe
             return
-        self._give_back(ksp)
+        rescue.give_back(ksp)
         if self._active:
             self._interrupted, self._ksp = True, (0, 0)
         self._active = self._learns(ksp) and not self._only_one
@@ -260,7 +254,7 @@ class PC:
             self._decide(ksp)
             _choosing.end()
         self.omega = self._decision.omega
-        self._prepare(pc, ksp, x)
+        rescue.prepare(ksp, x, self._decision)
         self._flops = PETSc.Log.getFlops() if self._settings.cost == "flops" else 0.0
         self._began = perf_counter()
 
@@ -292,7 +286,7 @@ class PC:
             prefix = ksp.getOptionsPrefix() or ""
             if norm == _NONE or ksp.getType() in _ONCE or position.runs_a_fixed_number(ksp):
                 self.position = f"omega held: {ksp.getType()} does not iterate to a tolerance here"
-            elif not self._repairable:
+            elif not self._rescue.repairable:
                 self.position = "omega held: -ksp_diagonal_scale forbids repeating a solve"
             elif self.guarded and ksp.getType() == "python":
                 self.position = "omega held: the guarded solver's inner KSP decides"
@@ -385,77 +379,28 @@ class PC:
             return (float(self.context() if callable(self.context) else self.context),)
         return None if settings.reads_matrix else ()
 
-    def _prepare(self, pc: Any, ksp: Any, x: Any) -> None:
-        """Keep what a repair would need."""
-        self._transposed = False
-        if self._decision.tighten or self._decision.limit:
-            self._tighten(ksp, self._decision.tighten, self._decision.limit)
-        if self.omega == self._decision.fallback == self._safe or not self._repairable:
-            return
-        if ksp.guess_nonzero:
-            if self._guess is None:
-                self._guess = x.duplicate()
-            x.copy(self._guess)
-        if ksp.getErrorIfNotConverged():  # the repair comes first; postSolve restores it, then PETSc looks
-            self._strict = True
-            ksp.setErrorIfNotConverged(False)
-
-    def _tighten(self, ksp: Any, digits: float, limit: float = 0.0) -> None:
-        """Ask for more digits, and for no more iterations than the guard allows, until `_give_back`."""
-        rtol, atol, _, max_it = self._tolerances = ksp.getTolerances()
-        shrink = 10.0**-digits
-        ksp.setTolerances(
-            rtol=max(rtol * shrink, min(rtol, 1e-14)),
-            atol=atol * shrink,
-            max_it=min(max_it, int(limit)) if limit else max_it,
-        )
-
-    def _give_back(self, ksp: Any) -> None:
-        """The user's settings of the KSP; also where the last solve ended in an error and never came to postSolve."""
-        if self._strict:
-            self._strict = False
-            ksp.setErrorIfNotConverged(True)
-        if self._tolerances is not None:
-            rtol, atol, _, max_it = self._tolerances
-            ksp.setTolerances(rtol=rtol, atol=atol, max_it=max_it)
-            self._tolerances = None
-
     def postSolve(self, pc: Any, ksp: Any, b: Any, x: Any) -> None:
         """Repair what a trial has left, and learn.  Collective."""
-        if self._nested or not self._active:
+        rescue = self._rescue
+        if rescue.nested or not self._active:
             return
         seconds = perf_counter() - self._began
         self._active = False
-        self._give_back(ksp)
-        self._guarded(self._finish, pc, ksp, b, x, seconds)
+        rescue.give_back(ksp)
+        self._guarded(self._finish, ksp, b, x, seconds)
         self._A = None
-        if self._refused is not None:
-            refused, self._refused, self._interrupted, self._ksp = self._refused, None, True, (0, 0)
+        if rescue.refused is not None:
+            refused, rescue.refused, self._interrupted, self._ksp = rescue.refused, None, True, (0, 0)
             raise refused
 
-    def _finish(self, pc: Any, ksp: Any, b: Any, x: Any, seconds: float) -> None:
+    def _finish(self, ksp: Any, b: Any, x: Any, seconds: float) -> None:
         iterations, reason = ksp.getIterationNumber(), ksp.getConvergedReason()
         if self._held and reason > 0:
             self._slot.session.skip(iterations)
             return
         before, after = self._first_residual(ksp), ksp.getResidualNorm()
         session = None if self._stopped else self._slot.session
-        total, rescued = iterations, False
-        if self._cut(ksp, reason, iterations):
-            outcome = self._safely(ksp, b, x)
-            total, reason, rescued = iterations + outcome.iterations, outcome.reason, outcome.reason > 0
-        if reason < 0:
-            worked = 0.0
-            if not self._transposed:
-                total, worked = self._repair(ksp, b, x, total)
-                reason, rescued = ksp.getConvergedReason(), worked > 0.0
-            if session:
-                self._guarded(session.failed, self._decision.omega, worked)
-        elif self._decision.check and total == iterations > 0 and not self._transposed:
-            total = self._check(pc, ksp, b, x, session, iterations)
-            rescued = total > iterations
-        if total != ksp.getIterationNumber():
-            ksp.setIterationNumber(total)
+        total, reason, rescued = self._rescue.finish(ksp, b, x, session, self._comm, self._guarded)
         if self._stopped:
             return
         if self._settings.cost == "time":
@@ -478,86 +423,11 @@ class PC:
         self._guarded(session.learn, record, self._true_norm)
         _learning.end()
 
-    def _cut(self, ksp: Any, reason: int, iterations: int) -> bool:
-        """Whether this solve ended at the guard's limit, not at the user's: the safe ω goes on from its iterate."""
-        at_limit = 0 < self._decision.limit <= iterations < ksp.max_it
-        return at_limit and reason == _MAX_IT and not self._transposed and self._decision.omega != self._safe
-
     @staticmethod
     def _first_residual(ksp: Any) -> float | None:
         """The first residual norm of this solve, where the history holds no other."""
         history = ksp.getConvergenceHistory()
         return float(history[0]) if len(history) == 1 else None
-
-    def _again(self, ksp: Any, b: Any, x: Any, omega: float, nonzero_guess: bool) -> rescue.Outcome:
-        self._nested, self.omega = True, omega
-        try:
-            return rescue.solve_again(ksp, b, x, nonzero_guess)
-        finally:
-            self._nested = False
-
-    def _safely(self, ksp: Any, b: Any, x: Any) -> rescue.Outcome:
-        """Go on from x with the safe ω, a little past the tolerance: from far away it would have stepped over it."""
-        self._tighten(ksp, OVERSHOOT)
-        try:
-            return self._again(ksp, b, x, self._safe, True)
-        finally:
-            self._give_back(ksp)
-
-    def _repair(self, ksp: Any, b: Any, x: Any, iterations: int) -> tuple[int, float]:
-        """Solve again from the initial guess; (all iterations, ω that worked or 0).  Collective.
-
-        If nothing works, the safe ω comes last, so that the application gets what PETSc's own SOR would have left:
-        the same error, where it would have raised one.
-        """
-        tried, fallback, safe = self._decision.omega, self._decision.fallback, self._safe
-        candidates = [omega for omega in dict.fromkeys((fallback, safe)) if omega != tried]
-        if candidates and tried == safe:
-            candidates.append(safe)
-        total = iterations
-        for omega in candidates if self._repairable else ():
-            nonzero_guess = ksp.guess_nonzero
-            if nonzero_guess:
-                self._guess.copy(x)
-            outcome = self._again(ksp, b, x, omega, nonzero_guess)
-            total += outcome.iterations
-            self._refused = outcome.error if omega == safe else None
-            if outcome.reason > 0:
-                return total, omega
-        return (ksp.getIterationNumber() if candidates else iterations), 0.0
-
-    def _check(self, pc: Any, ksp: Any, b: Any, x: Any, session: Session | None, iterations: int) -> int:
-        """Measure the true residual; where it is too large, go on with the safe ω.  Returns all iterations."""
-        _checking.begin()
-        A = pc.getOperators()[0]
-        if self._work is None:
-            self._work = b.duplicate()
-        relative = rescue.relative_residual(A, b, x, self._work)
-        verdict = np.zeros(1)
-        if session and relative > 0.0:
-            verdict[0] = bool(self._guarded(session.accuracy.suspicious, self._decision.omega, relative))
-        self._comm.share(verdict)
-        total = iterations
-        if verdict[0] and self._repairable:
-            total += self._go_on(ksp, A, b, x, session, relative)
-        _checking.end()
-        return total
-
-    def _go_on(self, ksp: Any, A: Any, b: Any, x: Any, session: Session | None, relative: float) -> int:
-        """From an answer that may be worse than the safe ω's, let the safe ω judge it; returns its iterations."""
-        if self._guess is None:
-            self._guess = x.duplicate()
-        x.copy(self._guess)
-        reason, iterations = ksp.getConvergedReason(), ksp.getIterationNumber()
-        outcome = self._safely(ksp, b, x)
-        if outcome.reason < 0:
-            self._guess.copy(x)
-            ksp.setConvergedReason(reason)
-            ksp.setIterationNumber(iterations)
-        after = rescue.relative_residual(A, b, x, self._work)
-        if session:
-            self._guarded(session.accuracy.settle, self._decision.omega, relative, after, outcome.iterations)
-        return outcome.iterations
 
 
 def _at_exit() -> None:

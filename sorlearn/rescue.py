@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Callable, NamedTuple
 
+import numpy as np
 from petsc4py import PETSc
+
+from .accuracy import OVERSHOOT
+from .comm import Comm
+from .session import Decision, Session
+
+_MAX_IT = int(PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT)
+_checking = PETSc.Log.Event("SorlearnCheck")
 
 
 class Outcome(NamedTuple):
@@ -40,3 +48,196 @@ def solve_again(ksp: Any, b: Any, x: Any, nonzero_guess: bool) -> Outcome:
     finally:
         ksp.setErrorIfNotConverged(strict)
         ksp.setInitialGuessNonzero(guess)
+
+
+class Rescue:
+    """Keeps from the application what a trial ω did to a solve: failures, answers that lack digits, excessive cost.
+
+    `prepare` comes before a solve, `finish` after it; in between the KSP may have tolerances that aren't the user's,
+    until `give_back`.
+
+    Attributes
+    ----------
+    safe : float
+        The safe ω.
+    repairable : bool
+        Whether PETSc can repeat a solve at all.
+    transposed : bool
+        Whether the solve has applied the transpose.
+    nested : bool
+        Whether a repeat is running, inside the postSolve of the solve that it repairs.
+    omega : float
+        ω of this repeat.
+    refused : PETSc.Error or None
+        The error that ended the last repeat: the application is to get it, as nothing has helped.
+    """
+
+    def __init__(self) -> None:
+        self.safe = self.omega = 1.0
+        self.repairable, self.transposed, self.nested = True, False, False
+        self.refused: PETSc.Error | None = None
+        self._decision = Decision(1.0, 1.0)
+        self._strict = False
+        self._tolerances: tuple[float, float, float, int] | None = None
+        self._guess: Any = None
+        self._work: Any = None
+
+    def reset(self) -> None:
+        """Let go of the vectors."""
+        for vector in (self._guess, self._work):
+            if vector is not None:
+                vector.destroy()
+        self._guess = self._work = None
+
+    # -- before a solve
+
+    def prepare(self, ksp: Any, x: Any, decision: Decision) -> None:
+        """Keep what a repair would need."""
+        self.transposed = False
+        self._decision = decision
+        if decision.tighten or decision.limit:
+            self._tighten(ksp, decision.tighten, decision.limit)
+        if decision.omega == decision.fallback == self.safe or not self.repairable:
+            return
+        if ksp.guess_nonzero:
+            if self._guess is None:
+                self._guess = x.duplicate()
+            x.copy(self._guess)
+        if ksp.getErrorIfNotConverged():  # the repair comes first; postSolve restores it, then PETSc looks
+            self._strict = True
+            ksp.setErrorIfNotConverged(False)
+
+    def _tighten(self, ksp: Any, digits: float, limit: float = 0.0) -> None:
+        """Ask for more digits, and for no more iterations than the guard allows, until `give_back`."""
+        rtol, atol, _, max_it = self._tolerances = ksp.getTolerances()
+        shrink = 10.0**-digits
+        ksp.setTolerances(
+            rtol=max(rtol * shrink, min(rtol, 1e-14)),
+            atol=atol * shrink,
+            max_it=min(max_it, int(limit)) if limit else max_it,
+        )
+
+    def give_back(self, ksp: Any) -> None:
+        """The user's settings of the KSP; also where the last solve ended in an error and never came to postSolve."""
+        if self._strict:
+            self._strict = False
+            ksp.setErrorIfNotConverged(True)
+        if self._tolerances is not None:
+            rtol, atol, _, max_it = self._tolerances
+            ksp.setTolerances(rtol=rtol, atol=atol, max_it=max_it)
+            self._tolerances = None
+
+    # -- after a solve
+
+    def finish(
+        self, ksp: Any, b: Any, x: Any, session: Session | None, comm: Comm, guarded: Callable[..., Any]
+    ) -> tuple[int, int, bool]:
+        """Continue, repeat or check the solve that has just ended, as need be.  Collective.
+
+        Parameters
+        ----------
+        session : Session or None
+            To be told of it; on rank 0 only, and where learning goes on.
+        guarded : callable
+            ``guarded(call, *arguments)`` keeps the session's errors from the solve.
+
+        Returns
+        -------
+        tuple
+            All iterations, KSPConvergedReason, whether another ω has had a part in the answer.
+        """
+        iterations, reason, omega = ksp.getIterationNumber(), ksp.getConvergedReason(), self._decision.omega
+        total, rescued = iterations, False
+        if self._cut(ksp, reason, iterations):
+            outcome = self._safely(ksp, b, x)
+            total, reason, rescued = iterations + outcome.iterations, outcome.reason, outcome.reason > 0
+        if reason < 0:
+            worked = 0.0
+            if not self.transposed:
+                total, worked = self._repair(ksp, b, x, total)
+                reason, rescued = ksp.getConvergedReason(), worked > 0.0
+            if session:
+                guarded(session.failed, omega, worked)
+        elif self._decision.check and total == iterations > 0 and not self.transposed:
+            total += self._check(ksp, b, x, session, comm, guarded)
+            rescued = total > iterations
+        if total != ksp.getIterationNumber():
+            ksp.setIterationNumber(total)
+        return total, reason, rescued
+
+    def _cut(self, ksp: Any, reason: int, iterations: int) -> bool:
+        """Whether this solve ended at the guard's limit, not at the user's: the safe ω goes on from its iterate."""
+        at_limit = 0 < self._decision.limit <= iterations < ksp.max_it
+        return at_limit and reason == _MAX_IT and not self.transposed and self._decision.omega != self.safe
+
+    def _again(self, ksp: Any, b: Any, x: Any, omega: float, nonzero_guess: bool) -> Outcome:
+        self.nested, self.omega = True, omega
+        try:
+            return solve_again(ksp, b, x, nonzero_guess)
+        finally:
+            self.nested = False
+
+    def _safely(self, ksp: Any, b: Any, x: Any) -> Outcome:
+        """Go on from x with the safe ω, a little past the tolerance: from far away it would have stepped over it."""
+        self._tighten(ksp, OVERSHOOT)
+        try:
+            return self._again(ksp, b, x, self.safe, True)
+        finally:
+            self.give_back(ksp)
+
+    def _repair(self, ksp: Any, b: Any, x: Any, iterations: int) -> tuple[int, float]:
+        """Solve again from the initial guess; (all iterations, ω that worked or 0).  Collective.
+
+        If nothing works, the safe ω comes last, so that the application gets what PETSc's own SOR would have left:
+        the same error, where it would have raised one.
+        """
+        tried, fallback, safe = self._decision.omega, self._decision.fallback, self.safe
+        candidates = [omega for omega in dict.fromkeys((fallback, safe)) if omega != tried]
+        if candidates and tried == safe:
+            candidates.append(safe)
+        total = iterations
+        for omega in candidates if self.repairable else ():
+            nonzero_guess = ksp.guess_nonzero
+            if nonzero_guess:
+                self._guess.copy(x)
+            outcome = self._again(ksp, b, x, omega, nonzero_guess)
+            total += outcome.iterations
+            self.refused = outcome.error if omega == safe else None
+            if outcome.reason > 0:
+                return total, omega
+        return (ksp.getIterationNumber() if candidates else iterations), 0.0
+
+    def _check(
+        self, ksp: Any, b: Any, x: Any, session: Session | None, comm: Comm, guarded: Callable[..., Any]
+    ) -> int:
+        """Measure the true residual; where it is too large, go on with the safe ω.  Returns its iterations."""
+        _checking.begin()
+        A, omega = ksp.getOperators()[0], self._decision.omega
+        if self._work is None:
+            self._work = b.duplicate()
+        relative = relative_residual(A, b, x, self._work)
+        verdict = np.zeros(1)
+        if session and relative > 0.0:
+            verdict[0] = bool(guarded(session.accuracy.suspicious, omega, relative))
+        comm.share(verdict)
+        iterations = 0
+        if verdict[0] and self.repairable:
+            iterations = self._go_on(ksp, b, x)
+            after = relative_residual(A, b, x, self._work)
+            if session:
+                guarded(session.accuracy.settle, omega, relative, after, iterations)
+        _checking.end()
+        return iterations
+
+    def _go_on(self, ksp: Any, b: Any, x: Any) -> int:
+        """From an answer that may be worse than the safe ω's, let the safe ω judge it; returns its iterations."""
+        if self._guess is None:
+            self._guess = x.duplicate()
+        x.copy(self._guess)
+        reason, iterations = ksp.getConvergedReason(), ksp.getIterationNumber()
+        outcome = self._safely(ksp, b, x)
+        if outcome.reason < 0:
+            self._guess.copy(x)
+            ksp.setConvergedReason(reason)
+            ksp.setIterationNumber(iterations)
+        return outcome.iterations

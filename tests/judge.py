@@ -34,7 +34,7 @@ class Judge(sorlearn.PC):
             super().preSolve(pc, ksp, b, x)
 
     def postSolve(self, pc, ksp, b, x):
-        nested = self._nested
+        nested = self._rescue.nested
         super().postSolve(pc, ksp, b, x)
         if not nested:
             self.inside = False
