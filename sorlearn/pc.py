@@ -200,7 +200,7 @@ class PC:
 
     def applyTranspose(self, pc: Any, x: Any, y: Any) -> None:
         """y = M⁻ᵀx, for symmetric matrices and sweeps.  Collective."""
-        self._rescue.transposed = True
+        self._rescue.applied_transpose = True
         A = pc.getOperators()[1]
         try:
             self._sweeps.check_transpose(A)

@@ -34,20 +34,31 @@ class _Symbol(ctypes.Structure):
 
 
 @lru_cache(maxsize=4096)
-def _is_solve(address: int) -> bool:
-    """Whether this return address lies in KSPSolve; there are few different ones, and looking them up takes 10 µs."""
+def _solve_at(address: int) -> bytes:
+    """The solve that this return address lies in, or nothing; there are few, and looking one up takes 10 µs."""
     symbol = _Symbol()
-    return bool(_libc.dladdr(ctypes.c_void_p(address), ctypes.byref(symbol))) and symbol.name in _SOLVES
+    known = _libc.dladdr(ctypes.c_void_p(address), ctypes.byref(symbol))
+    return symbol.name if known and symbol.name in _SOLVES else b""
+
+
+def _solves() -> list[bytes]:
+    """The KSP solves under way in this process, the innermost first; none where that can't be told."""
+    try:
+        frames = (ctypes.c_void_p * _FRAMES)()
+        count = _libc.backtrace(frames, _FRAMES)
+        return [solve for address in frames[:count] if address and (solve := _solve_at(address))]
+    except AttributeError:  # a C library without backtrace
+        return []
 
 
 def depth() -> int:
     """Number of KSP solves under way in this process, one inside the other; 1 where that can't be told."""
-    try:
-        frames = (ctypes.c_void_p * _FRAMES)()
-        count = _libc.backtrace(frames, _FRAMES)
-        return max(sum(_is_solve(address) for address in frames[:count] if address), 1)
-    except AttributeError:  # a C library without backtrace
-        return 1
+    return max(len(_solves()), 1)
+
+
+def solves_transposed() -> bool:
+    """Whether the innermost KSP solve under way is KSPSolveTranspose."""
+    return _solves()[:1] == [b"KSPSolveTranspose"]
 
 
 def inside_unflexible(prefix: str, outermost: int = 1) -> bool:

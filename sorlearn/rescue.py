@@ -7,11 +7,16 @@ from typing import Any, Callable, NamedTuple
 import numpy as np
 from petsc4py import PETSc
 
+from . import position
 from .accuracy import OVERSHOOT
 from .comm import Comm
 from .session import Decision, Session
 
 _MAX_IT = int(PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT)
+#: KSP types that apply the preconditioner itself even when they solve the transposed system.
+_NEVER_TRANSPOSE = ("lsqr",)
+#: KSPSolve takes an explicit transpose back; earlier, KSPSolveTranspose would transpose it once more.
+_SOLVE_RESTORES = PETSc.Sys.getVersion() >= (3, 26, 0)
 _checking = PETSc.Log.Event("SorlearnCheck")
 
 
@@ -23,15 +28,15 @@ class Outcome(NamedTuple):
     error: PETSc.Error | None = None
 
 
-def relative_residual(A: Any, b: Any, x: Any, work: Any) -> float:
-    """‖b − Ax‖/‖b‖ in the 2-norm; 0 where b is zero.  Collective."""
+def relative_residual(A: Any, b: Any, x: Any, work: Any, transposed: bool) -> float:
+    """‖b − Ax‖/‖b‖ in the 2-norm, of Aᵀ where `transposed`; 0 where b is zero.  Collective."""
     scale = b.norm()
-    A.mult(x, work)
+    (A.multTranspose if transposed else A.mult)(x, work)
     work.aypx(-1.0, b)
     return work.norm() / scale if scale > 0.0 else 0.0
 
 
-def solve_again(ksp: Any, b: Any, x: Any, nonzero_guess: bool) -> Outcome:
+def solve_again(ksp: Any, b: Any, x: Any, nonzero_guess: bool, transposed: bool) -> Outcome:
     """Run the KSP again from x (or from zero) inside its own postSolve.
 
     PETSc allows one embedded solve.  Tolerances, norms, null spaces, monitors and convergence tests are the user's,
@@ -41,7 +46,7 @@ def solve_again(ksp: Any, b: Any, x: Any, nonzero_guess: bool) -> Outcome:
     ksp.setInitialGuessNonzero(nonzero_guess)
     ksp.setErrorIfNotConverged(False)
     try:
-        ksp.solve(b, x)
+        (ksp.solveTranspose if transposed else ksp.solve)(b, x)
         return Outcome(ksp.getConvergedReason(), ksp.getIterationNumber())
     except PETSc.Error as error:
         return Outcome(int(PETSc.KSP.ConvergedReason.DIVERGED_BREAKDOWN), ksp.getIterationNumber(), error)
@@ -62,8 +67,8 @@ class Rescue:
         The safe ω.
     repairable : bool
         Whether PETSc can repeat a solve at all.
-    transposed : bool
-        Whether the solve has applied the transpose.
+    applied_transpose : bool
+        Whether the solve has applied the transpose of the preconditioner.
     nested : bool
         Whether a repeat is running, inside the postSolve of the solve that it repairs.
     omega : float
@@ -74,7 +79,7 @@ class Rescue:
 
     def __init__(self) -> None:
         self.safe = self.omega = 1.0
-        self.repairable, self.transposed, self.nested = True, False, False
+        self.repairable, self.applied_transpose, self.nested = True, False, False
         self.refused: PETSc.Error | None = None
         self._decision = Decision(1.0, 1.0)
         self._strict = False
@@ -93,7 +98,7 @@ class Rescue:
 
     def prepare(self, ksp: Any, x: Any, decision: Decision) -> None:
         """Keep what a repair would need."""
-        self.transposed = False
+        self.applied_transpose = False
         self._decision = decision
         if decision.tighten or decision.limit:
             self._tighten(ksp, decision.tighten, decision.limit)
@@ -152,13 +157,11 @@ class Rescue:
             outcome = self._safely(ksp, b, x)
             total, reason, rescued = iterations + outcome.iterations, outcome.reason, outcome.reason > 0
         if reason < 0:
-            worked = 0.0
-            if not self.transposed:
-                total, worked = self._repair(ksp, b, x, total)
-                reason, rescued = ksp.getConvergedReason(), worked > 0.0
+            total, worked = self._repair(ksp, b, x, total)
+            reason, rescued = ksp.getConvergedReason(), worked > 0.0
             if session:
                 guarded(session.failed, omega, worked)
-        elif self._decision.check and total == iterations > 0 and not self.transposed:
+        elif self._decision.check and total == iterations > 0:
             total += self._check(ksp, b, x, session, comm, guarded)
             rescued = total > iterations
         if total != ksp.getIterationNumber():
@@ -168,12 +171,18 @@ class Rescue:
     def _cut(self, ksp: Any, reason: int, iterations: int) -> bool:
         """Whether this solve ended at the guard's limit, not at the user's: the safe ω goes on from its iterate."""
         at_limit = 0 < self._decision.limit <= iterations < ksp.max_it
-        return at_limit and reason == _MAX_IT and not self.transposed and self._decision.omega != self.safe
+        return at_limit and reason == _MAX_IT and self._decision.omega != self.safe
+
+    def _transposes(self, ksp: Any) -> bool:
+        """Whether the KSP multiplies by Aᵀ for A; with `-ksp_use_explicittranspose` its operator is Aᵀ already."""
+        may_be = self.applied_transpose or ksp.getType() in _NEVER_TRANSPOSE
+        return may_be and position.solves_transposed()
 
     def _again(self, ksp: Any, b: Any, x: Any, omega: float, nonzero_guess: bool) -> Outcome:
         self.nested, self.omega = True, omega
         try:
-            return solve_again(ksp, b, x, nonzero_guess)
+            transposed = position.solves_transposed() if _SOLVE_RESTORES else self._transposes(ksp)
+            return solve_again(ksp, b, x, nonzero_guess, transposed)
         finally:
             self.nested = False
 
@@ -215,7 +224,8 @@ class Rescue:
         A, omega = ksp.getOperators()[0], self._decision.omega
         if self._work is None:
             self._work = b.duplicate()
-        relative = relative_residual(A, b, x, self._work)
+        transposed = self._transposes(ksp)
+        relative = relative_residual(A, b, x, self._work, transposed)
         verdict = np.zeros(1)
         if session and relative > 0.0:
             verdict[0] = bool(guarded(session.accuracy.suspicious, omega, relative))
@@ -223,7 +233,7 @@ class Rescue:
         iterations = 0
         if verdict[0] and self.repairable:
             iterations = self._go_on(ksp, b, x)
-            after = relative_residual(A, b, x, self._work)
+            after = relative_residual(A, b, x, self._work, transposed)
             if session:
                 guarded(session.accuracy.settle, omega, relative, after, iterations)
         _checking.end()
