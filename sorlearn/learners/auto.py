@@ -21,13 +21,18 @@ VARIANCE = np.array([1.0, 1, 0.5, 0.5, 0.3, 0.3, 0.5]) ** 2
 NOISE, LEAST_NOISE = 0.01, 0.0015  # variance of a log cost: first guess, and what counting in integers leaves
 FORGET = 0.995  # of the evidence for members, a solve
 DRIFT = 5e-4  # of the coefficients' prior variance, a solve
+REVERT = 0.05  # of the way back to the prior, every eighth solve: shapes that blind members learned
+BELOW, ABOVE, MOST = 0.4, 1.0, 3.0  # log of a first cost against theory: standard deviations; most that it can count
 OPTIMISM = 0.5  # standard deviations of the members' disagreement that a choice hopes for
 HOPE = 0.3  # the same beyond what has been tried, where members may all be wrong
 TIE = 0.002  # relative costs this close are one and the same
 REACH = 12  # steps that a choice may go beyond what has been tried
+ALARM, CALM = 3.0, 8  # standard deviations that call for a safe solve at once, if so many solves went without one
+WORSE = 0.6  # log of the factor by which a cost must exceed the prediction for that
 DEAR = 4.0  # a cost this many times the prediction is a risk, remembered for all ω from there on
 TOLL = 0.2  # evidence that members pay for a context that moves or a cost that drifts, lest they explain noise by it
 ALLOWED, LEAST_ALLOWED = 0.1, 0.03  # share of the safe ω's total that may be lost after 20 solves, and in the end
+EVEN = 0.01  # share of the safe ω's total by which the account may be overdrawn before ties go to the safe ω
 AUDIT = 0.0015  # share of the total that safe solves in good times may cost
 STILL = 0.01  # square of what a context may move by (in x) and still be the same
 SETTLED, SPARE = 100, 4  # rounds after which what was foreseen is learned from only one time in so many
@@ -50,7 +55,10 @@ class Auto(Learner):
 
     The safe ω comes first.  After that choices go only `REACH` steps beyond what has been tried, keep away from where
     costs were far above the prediction, and are interrupted by solves at the safe ω: rarely while it is predicted
-    dearer, at every solve while the account says that the total is too far above the safe ω's.
+    dearer, once after a cost that nothing foretold, at every solve while the account says that the total is too far
+    above the safe ω's.
+
+    What the first cost says is weighed against theory: a solve that is cheap at the safe ω leaves little to gain.
 
     Memory and time a solve are constant.  There is no regret statement: the design is empirical, and
     ``benchmarks/learning.py`` measures it.
@@ -65,7 +73,7 @@ class Auto(Learner):
     ...     choice = learner.choose()
     ...     learner.update(choice, 3.0 + 40.0 * (choice.omega - 1.6) ** 2)
     >>> print(f"{choice.omega:.2f}")
-    1.64
+    1.66
     """
 
     name = "auto"
@@ -73,8 +81,7 @@ class Auto(Learner):
     default_range = (0.75, 1.976)
     _remembered = (
         "weights", "P", "logw", "noise", "top", "low", "high", "risk", "spent", "base", "since", "seen", "told",
-        "scale", "x", "user_mean", "user_var", "mu", "mean", "best", "places", "place", "foreseen",
-        "trend",
+        "scale", "x", "user_mean", "user_var", "mu", "mean", "best", "places", "place", "foreseen", "trend",
     )  # fmt: skip
 
     def __init__(self, *, space: Space = Space(), seed: int = 0):
@@ -88,7 +95,8 @@ class Auto(Learner):
         v = np.arange(V_MIN, V_MAX + 1e-9, V_STEP)
         self.curves = _curves(self.u[None, :] - v[:, None], v[:, None])
         gaps = np.exp(np.arange(GAP_SLOTS) / 25.0 - 9.0)
-        self.by_gap = _place(0.5 * np.log(gaps[:, None] + EPSILON))
+        blind = np.broadcast_to(BLIND, (GAP_SLOTS, len(BLIND)))
+        self.by_gap = _place(np.hstack([0.5 * np.log(gaps[:, None] + EPSILON), blind]))
         self.aware, self.members = len(EPSILON), len(EPSILON) + len(BLIND)
         self.weights = np.tile(MEAN, (self.members, 1))
         self.P = np.tile(np.diag(VARIANCE), (self.members, 1, 1))
@@ -101,8 +109,6 @@ class Auto(Learner):
         self.risk = np.zeros(len(self.u))
         self.spent = self.base = self.seen = self.told = 0.0
         self.since = 0
-        self.curve = np.empty((self.members, SHAPE, len(self.u)))
-        self.curve[self.aware :] = self.curves[_place(BLIND)]
         self.features = np.zeros((self.members, LEVEL + SHAPE))
         self.features[:, 0] = 1.0
         self.mu = np.zeros((self.members, len(self.u)))
@@ -113,23 +119,21 @@ class Auto(Learner):
         self.moved = 0.0
         self.places, self.place = self.by_gap[0], -1
 
-    def restore(self, state: dict) -> None:
-        super().restore(state)
-        np.take(self.curves, self.places, axis=0, out=self.curve[: self.aware])
-
     # -- choosing
 
     def _choose(self, context: tuple[float, ...]) -> Choice:
         self._read(context)
         if self.rounds == 0 or self._safe_is_due():
             return Choice(self.space.omega, self.safe, 1.0, self.rounds > 0, context)
+        if self.best[self.safe] and self.spent > (1.0 + EVEN) * self.base:
+            return Choice(self.space.omega, self.safe, 1.0, False, context)
         ties = self.best.nonzero()[0]
         i = int(ties[int(self.rng.random() * len(ties))])
         return Choice(float(self.omegas[i]), i, 1.0 / len(ties), False, context)
 
     def _predict(self) -> None:
         """Means of the members, and the choices that are as good as the best."""
-        mu = np.matmul(self.weights[:, None, LEVEL:], self.curve)[:, 0]
+        mu = np.matmul(self.weights[:, None, LEVEL:], self.curves[self.places])[:, 0]
         mu += np.einsum("ij,ij->i", self.weights[:, :LEVEL], self.features[:, :LEVEL])[:, None]
         p = np.exp(self.logw)
         p /= p.sum()
@@ -167,6 +171,8 @@ class Auto(Learner):
         self._account(i, loss)
         surprise = y - float(self.mean[i])
         self.trend += 0.1 * (max(-4.0, min(4.0, surprise / sqrt(self.noise[0]))) - self.trend)
+        if i != self.safe and surprise > max(ALARM * sqrt(self.noise[0]), WORSE) and CALM < self.since:
+            self.since = 10**9  # a safe solve is overdue
         new = i < self.low or i > self.high
         if self.rounds > SETTLED and self.rounds % SPARE and not new and surprise * surprise < self.noise[0]:
             return
@@ -201,11 +207,12 @@ class Auto(Learner):
     def _regress(self, i: int, y: float, loss: float) -> None:
         """One step of every member's filter, and of their weights."""
         x, aware = self.features, self.aware
-        x[:, LEVEL:] = self.curve[:, :, i]
+        x[:, LEVEL:] = self.curves[self.places, :, i]
         r = y - self.mu[:, i]
         if self.rounds == 1:
             self.weights[:, 0] += r
             r[:] = 0.0
+            self.logw -= self._implausible(y)
         Px = np.matmul(self.P, x[:, :, None])[:, :, 0]
         q = np.einsum("ij,ij->i", Px, x)
         self.scale += (loss - self.scale) * max(0.01, 1.0 / self.rounds)
@@ -227,6 +234,18 @@ class Auto(Learner):
         if self.rounds % 8 == 0:
             variances = np.einsum("kii->ki", self.P)
             variances += np.where(variances < VARIANCE, 8 * DRIFT * VARIANCE, 0.0)
+            shapes = self.weights[aware:, LEVEL:]
+            shapes += REVERT * (MEAN[LEVEL:] - shapes)
+
+    def _implausible(self, y: float) -> np.ndarray:
+        """What a first log cost at the safe ω says against every member.
+
+        Right on model problems, where costs are iterations per digit; too low on rough coefficients, hence the sides.
+        """
+        v = V_MIN + V_STEP * self.places
+        s = _root_of_condition(self.u[self.safe] - v, v)
+        r = y + np.log(np.log10((s + 1.0) / (s - 1.0)))
+        return np.minimum(0.5 * (r / np.where(r < 0.0, BELOW, ABOVE)) ** 2, MOST)
 
     def _follow_noise(self, family: int, which: slice, r: np.ndarray, q: np.ndarray, d: np.ndarray, z2: np.ndarray):
         """Noise as the heaviest member of a family sees it; where even that is surprised, shapes are reopened."""
@@ -248,7 +267,7 @@ class Auto(Learner):
         if len(context) == 1 and isfinite(context[0]):
             x = self._standardised(context[0])
             z[:, 1], z[:, 2], z[:, 3] = x, x * x - 1.0, 0.0
-            self._look_up(_place(OFFSET + SLOPE * x), -1)
+            self._look_up(np.append(_place(OFFSET + SLOPE * x), self.places[self.aware :]), -1)
         elif len(context) >= 3 and isfinite(context[0] + context[1] + context[2]):
             shrink = cosh(min(abs(context[2]), 20.0))
             rho, mean = max(context[0], 0.0) / shrink, context[1] / shrink
@@ -271,7 +290,6 @@ class Auto(Learner):
             self._predict()
 
     def _look_up(self, places: np.ndarray, place: int) -> None:
-        np.take(self.curves, places, axis=0, out=self.curve[: self.aware])
         self.places, self.place, self.foreseen = places, place, False
 
     def _standardised(self, value: float) -> float:
@@ -295,8 +313,12 @@ def _place(v: np.ndarray) -> np.ndarray:
     return np.rint((np.clip(v, V_MIN, V_MAX) - V_MIN) / V_STEP).astype(int)
 
 
+def _root_of_condition(delta: np.ndarray, v: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.maximum(1.0001, 0.03 + np.exp(-v) * np.cosh(delta)))
+
+
 def _curves(delta: np.ndarray, v: np.ndarray) -> np.ndarray:
     """The three curves of the shape, shape (len(v), SHAPE, len(u))."""
-    s = np.sqrt(np.maximum(1.0001, 0.03 + np.exp(-v) * np.cosh(delta)))
+    s = _root_of_condition(delta, v)
     c = -np.log(np.log((s + 1.0) / (s - 1.0)))
     return np.stack([c - c.min(axis=1, keepdims=True), np.tanh(delta), np.sqrt(delta**2 + 0.01) - 0.1], axis=1)
