@@ -37,6 +37,8 @@ _learning = PETSc.Log.Event("SorlearnLearn")
 _live: dict[int, PC] = {}
 _sessions: list[Session] = []
 _told: set[tuple[str, str]] = set()
+#: PETSC_ERR_SUP.
+_NO_SUPPORT = 56
 #: PETSc's error codes of a zero or missing entry on the diagonal, which the other ranks know nothing of.
 _OF_ONE_RANK = (71, 73, 75)
 
@@ -205,7 +207,10 @@ class PC:
         try:
             self._sweeps.check_transpose(A)
             self._sweeps.sweep(A, x, y, self.omega)
-        except (PETSc.Error, MatrixError) as error:
+        except MatrixError as error:
+            self._explain(pc, error)
+            raise PETSc.Error(_NO_SUPPORT) from error  # PCSOR's code
+        except PETSc.Error as error:
             self._explain(pc, error)
             raise
 

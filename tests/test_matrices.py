@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+from conftest import ROOT, run
 from petsc4py import PETSc
 from systems import fill, laplacian, native, random_rhs, solver, true_residual
 
 import sorlearn
-from sorlearn.errors import MatrixError
 
 N = 12
 RTOL = 1e-8
@@ -146,6 +148,33 @@ REFUSED_HERE = {
 }
 
 
+#: A diagonal entry of one rank becomes zero after some solves.
+ONE_RANK = """
+import sys
+import petsc4py
+petsc4py.init(sys.argv)
+sys.path.insert(0, {tests!r})
+from systems import *
+comm = PETSc.COMM_WORLD
+A = laplacian(12)
+ksp = {make}(A, "z_", ksp_type="gmres")
+for seed in range({before}):
+    ksp.solve(*random_rhs(A, seed))
+row = A.getOwnershipRange()[0] + 3
+if comm.rank == {rank}:
+    A.setValue(row, row, 0.0)
+A.assemble()
+ksp.setOperators(A)
+try:
+    ksp.solve(*random_rhs(A))
+except PETSc.Error as error:
+    print("refused on", comm.rank, *[error.ierr][:{codes}], flush=True)
+    comm.tompi4py().Abort(1)  # the others wait for this rank
+"""
+#: From then on petsc4py gives every error inside a Python PC a code of its own.
+CODES = PETSc.Sys.getVersion() < (3, 20)
+
+
 class Outcome(NamedTuple):
     reason: int
     residual: float
@@ -162,7 +191,7 @@ def solve(matrices, make, solves=8, **options):
         b, x = random_rhs(A, seed)
         try:
             ksp.solve(b, x)
-        except (PETSc.Error, MatrixError):
+        except PETSc.Error:
             outcomes.append(Outcome(0, 0.0, error=True))
         else:
             outcomes.append(Outcome(ksp.getConvergedReason(), true_residual(A, b, x)))
@@ -236,6 +265,52 @@ def test_fails_as_native_sor_does_and_says_why(complaints):
 def test_fails_on_a_zero_diagonal_as_native_sor_does(complaints):
     assert solve(REFUSED_HERE["zero on the diagonal"][0](), native, solves=1)[0].error
     fails_alike(REFUSED_HERE, complaints, ranks_that_say=(0,))
+
+
+def zero_on_one_rank(tmp_path, nprocs, **fields):
+    """The run above with native SOR and with sorlearn."""
+    for make in ("native", "solver"):
+        script = tmp_path / f"{make}.py"
+        script.write_text(ONE_RANK.format(make=make, tests=str(ROOT / "tests"), codes=int(CODES), **fields))
+        yield run(nprocs, sys.executable, script, cwd=tmp_path, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("before", [0, 12])
+@pytest.mark.parametrize(("nprocs", "rank"), [(2, 0), (2, 1), (3, 1)])
+def test_zero_diagonal_on_one_rank(tmp_path, nprocs, rank, before):
+    """This rank gets the error that native SOR gives it, and the job ends."""
+    sor, ours = zero_on_one_rank(tmp_path, nprocs, rank=rank, before=before)
+    for result in (sor, ours):
+        assert re.findall("refused on .*", result.stdout) == [f"refused on {rank}" + " 75" * CODES]
+        assert result.returncode != 0
+    said = [line for line in ours.stderr.splitlines() if line.startswith("sorlearn: ")]
+    assert len(said) == 1 and "'z_'" in said[0] and "row 3" in said[0]
+
+
+@pytest.mark.parallel(2, 3)
+def test_negative_diagonal_on_one_rank():
+    """It turns negative after some solves."""
+
+    def outcomes(make, rank, **options):
+        A, found = laplacian(N), []
+        ksp = make(A, ksp_type="gmres", ksp_rtol=RTOL, **options)
+        row = A.getOwnershipRange()[0] + 3
+        for seed in range(12):
+            if seed == 6:
+                if PETSc.COMM_WORLD.rank == rank:
+                    A.setValue(row, row, -4.0)
+                A.assemble()
+            b, x = random_rhs(A, seed)
+            ksp.solve(b, x)
+            assert ksp.getConvergedReason() > 0
+            found.append(true_residual(A, b, x))
+        return found
+
+    for rank in range(PETSc.COMM_WORLD.size):
+        expected = outcomes(native, rank)
+        for number, options in enumerate(LEARNERS):
+            got = outcomes(solver, rank, prefix=f"rank{rank}{number}_", **options)
+            assert all(a <= max(2.0 * b, RTOL) for a, b in zip(got, expected)), (got, expected)
 
 
 @pytest.mark.parallel(2)
