@@ -19,8 +19,6 @@ from .sor import library
 #: Rows looked at: those with the largest ρ at the last full look, and as many spread evenly.
 WORST, SPREAD = 8, 8
 _petsc = library()
-#: Relative change of a row's dominance that calls for a new decision.
-MOVED = 0.15
 #: A symmetric matrix is asked every so many looks whether it still is.
 SKEW_EVERY = 8
 #: What a process says that has no rows, and one whose part of the matrix can't be read.
@@ -46,7 +44,7 @@ class _Sample:
         spread = usable[np.linspace(0, len(usable) - 1, min(SPREAD, len(usable))).astype(int)]
         worst = usable[np.argsort(rho[usable], kind="stable")[-WORST:]]
         self.chosen = chosen = np.union1d(worst, spread)
-        self.probe = (0, 0, 0.0)
+        self.probe = (0, 0)
         self.entries = np.concatenate([np.arange(ai[i], ai[i + 1]) for i in chosen])
         self.columns = aj[self.entries].copy()
         self.starts = np.concatenate([[0], np.cumsum(np.diff(ai)[chosen])[:-1]])
@@ -70,7 +68,7 @@ class _Sample:
         self.looks += 1
         least = min(shares)
         k = shares.index(least)
-        self.probe = (int(self.chosen[k]), int(self.diagonal[k] - self.starts[k]), least)
+        self.probe = (int(self.chosen[k]), int(self.diagonal[k] - self.starts[k]))
         return max(1.0 - least, 0.0), 1.0 - sum(shares) / len(shares), skew
 
     def _skew(self, size: np.ndarray) -> float:
@@ -155,20 +153,19 @@ class Features:
         self._resumed = ()
         return *known, float(min(self._novelty, 8))
 
-    def moved(self, A: Any) -> bool:
-        """Whether the matrix isn't nearly the one last read: one row is looked at.  Not collective."""
-        if (_identity(A), A.stateGet()) == self._seen:
-            return False
+    def glance(self, A: Any) -> float | None:
+        """ρ of the row where it was largest at the last look; None where that takes a look.  Not collective."""
         sample = self._sample
+        if (_identity(A), A.stateGet()) == self._seen:
+            return self._here[0]
         if sample is None or self._here is UNREADABLE or A.getType() != "seqaij" or A.getSize()[0] != sample.rows:
-            return True
-        row, place, share = sample.probe
+            return None
+        row, place = sample.probe
         columns, values = A.getRow(row)
         if len(columns) <= place or columns[place] != row:
-            return True
+            return None
         row_values = values.real.tolist()
-        change = abs(sum(row_values) / row_values[place] - share) if row_values[place] else 1.0
-        return not change <= MOVED * abs(share) + 1e-6
+        return 1.0 - sum(row_values) / row_values[place] if row_values[place] else None
 
     def _local(self, A: Any, replaced: bool) -> tuple[float, ...]:
         """Features of this process's block; a full look when it is new, and rarer and rarer after that."""

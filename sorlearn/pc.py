@@ -264,14 +264,18 @@ class PC:
         self._began = perf_counter()
 
     def _holds(self) -> bool:
-        """Whether ω still fits, so that a short solve needn't be decided; on one rank only."""
+        """Whether ω can just follow the matrix, so that a short solve needn't be decided; on one rank only."""
         self._hold -= 1
-        if self._guarded(self._slot.features.moved, self._A) is not False:
+        omega = self._guarded(self._follow)
+        if omega is None:
             self._hold = 0
             return False
-        if self._decision.check:
-            self._decision = self._decision._replace(check=0.0)
+        if omega != self._decision.omega or self._decision.check:
+            self._decision = self._decision._replace(omega=omega, check=0.0)
         return True
+
+    def _follow(self) -> float | None:
+        return self._slot.session.follow(self._slot.features.glance(self._A))
 
     @staticmethod
     def _keep_history(ksp: Any) -> None:
@@ -401,7 +405,7 @@ class PC:
     def _finish(self, ksp: Any, b: Any, x: Any, seconds: float) -> None:
         iterations, reason = ksp.getIterationNumber(), ksp.getConvergedReason()
         if self._held and reason > 0:
-            self._slot.session.skip(iterations)
+            self._hold = self._slot.session.skip(iterations)
             return
         before, after = self._first_residual(ksp), ksp.getResidualNorm()
         session = None if self._stopped else self._slot.session
@@ -413,7 +417,7 @@ class PC:
         if session is None:
             return
         if self._held:
-            session.skip(total)
+            self._hold = session.skip(total)
             return
         _learning.begin()
         asked = -log10(ksp.rtol) if ksp.rtol > 0.0 else _DIGITS

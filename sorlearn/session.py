@@ -26,10 +26,14 @@ from .options import STEM, Settings
 SAVE_EVERY, RECORDS = 500, 1000
 #: Seconds that deciding and learning take, and the parts of an iteration: callbacks, and a nonzero's way from memory.
 DECISION, CALLBACK, NONZERO = 60e-6, 1.0e-6, 2.2e-9
-#: Solves decided one by one before deciding may pause, per second that one takes; the most that it pauses for.
-WARM_UP, LONGEST_HOLD = 1.5e6, 63
+#: Solves decided one by one before deciding may pause, per second that one takes, and at most.
+WARM_UP, MOST_WARM_UP = 5e5, 500
+#: Solves that it pauses for at most; those that it may pause for where one takes fewer than so many seconds.
+LONGEST_HOLD, SHORT_HOLD, SHORT = 63, 2, 0.01
 #: Change of log(2/ω − 1) from one decision to the next that hardly matters.
 STEADY = 0.2
+#: Relative change of the iterations, beyond one, that calls for a decision.
+UNLIKE = 0.05
 #: Most solves to wait after a failure that nothing could repair.
 LONGEST_PAUSE = 1024
 
@@ -44,7 +48,7 @@ class Decision(NamedTuple):
     check: float = 0.0
     #: Decimal digits by which the tolerance is tightened, so that the answer is as good as the safe ω's.
     tighten: float = 0.0
-    #: Further solves that just repeat ω, because deciding would cost more than it can gain.
+    #: Further solves for which ω just follows ρ, because deciding would cost more than it can gain.
     hold: float = 0.0
     #: Iterations after which a trial is cut off and continued with the safe ω; 0 for no limit.
     limit: float = 0.0
@@ -72,7 +76,7 @@ class Session:
     _REMEMBERED = (
         "solves", "iterations", "failures", "rescues", "safe_solves", "safe_iterations",
         "pause", "backoff", "safe_fails", "mean_iterations", "largest", "last_u", "stretch",
-        "held", "held_omega", "held_tighten",
+        "held", "held_omega", "held_tighten", "held_rho", "decided_omega", "decided_iterations",
     )  # fmt: skip
 
     def __init__(
@@ -93,7 +97,8 @@ class Session:
         self.mean_iterations = self.largest = self.last_u = 0.0
         self.stretch = 1.0
         self.pause, self.backoff, self.safe_fails = 0, 1, False
-        self.held, self.held_omega, self.held_tighten = 0, settings.omega, 0.0
+        self.held, self.held_omega, self.held_tighten, self.held_rho = 0, settings.omega, 0.0, 0.0
+        self.decided_omega, self.decided_iterations = settings.omega, 0
         self.last_context: tuple[float, ...] = ()
         self.asked: Choice | None = None
         self._restored = self._resumed = self._complained = False
@@ -126,8 +131,10 @@ class Session:
         fallback = self._fallback()
         self._resumed, self._restored = self._restored and self.held > 0, False
         if self._resumed:  # a hold that the end of a run cut short
-            omega, limit = self.held_omega, self._limit_at(self.held_omega)
-            return Decision(omega, fallback, 0.0, self.held_tighten, self.held - 1, limit)
+            omega = self.follow(context[0] if context else None)
+            if omega is not None:
+                return Decision(omega, fallback, 0.0, self.held_tighten, self.held - 1, self._limit_at(omega))
+            self._resumed = False
         if self.pause > 0:
             self.pause -= 1
             self.asked = None
@@ -145,6 +152,7 @@ class Session:
             check, tighten = float(self.accuracy.due(omega)), self.accuracy.digits_lost(omega)
         hold = 0 if self.ledger else self._hold(omega, nonzeros)
         self.held, self.held_omega, self.held_tighten = hold, omega, tighten
+        self.held_rho, self.decided_omega = context[0] if context else 0.0, omega
         return Decision(omega, fallback, check, tighten, hold, self._limit_at(omega))
 
     def _fallback(self) -> float:
@@ -155,18 +163,32 @@ class Session:
         return omega_of(int(tried[np.argmin(self.best_loss[tried])]))
 
     def _hold(self, omega: float, nonzeros: int) -> int:
-        """Further solves that just repeat ω: deciding may take one part in twenty of the time of the solves.
+        """Further solves that just follow ρ: deciding may take one part in twenty of the time of the solves.
 
         The longer the decisions before have been much alike, the more.
         """
         each = self.settings.monitor or self.settings.journal or self.settings.learner != "auto" or not nonzeros
         solve = 5e-6 + (self.mean_iterations + 1.0) * (CALLBACK + NONZERO * nonzeros)
-        if each or self.solves < WARM_UP * solve:
+        if each or self.solves < min(WARM_UP * solve, MOST_WARM_UP):
             return 0
         u = log(2.0 / omega - 1.0)
         steady, self.last_u = abs(u - self.last_u) < STEADY, u
         self.stretch = min(1.25 * self.stretch, LONGEST_HOLD) if steady else max(0.5 * self.stretch, 1.0)
-        return min(int(DECISION / (0.05 * solve)), int(self.stretch) - 1)
+        if self.asked.explored or omega != self.asked.omega:
+            return 0
+        return min(max(int(DECISION / (0.05 * solve)), SHORT_HOLD * (solve < SHORT)), int(self.stretch) - 1)
+
+    def follow(self, rho: float | None) -> float | None:
+        """ω for a held solve of a matrix with this ρ; None where it must be decided."""
+        if rho == self.held_rho:
+            return self.held_omega
+        omega = None if rho is None else self.learner.follow(self.decided_omega, self.last_context, rho)
+        if omega is None or not self.accuracy.allows(omega):
+            return None
+        if self.held_tighten and abs(bin_of(omega) - bin_of(self.decided_omega)) > 1:  # may lose more digits there
+            return None
+        self.held_rho, self.held_omega = rho, omega
+        return omega
 
     def _limit_at(self, omega: float) -> float:
         """Iterations after which a trial is cut off: the guard's limit, or what only a catastrophe exceeds."""
@@ -232,6 +254,7 @@ class Session:
         self.learner.update(choice, loss)
 
     def _count(self, record: SolveRecord) -> None:
+        self.decided_iterations = record.iterations
         self.iterations += record.iterations
         self.mean_iterations += max(0.05, 1.0 / self.solves) * (record.iterations - self.mean_iterations)
         if record.omega == self.settings.omega or not record.rescued:
@@ -243,12 +266,15 @@ class Session:
         if self.ledger:
             self.ledger.enter(record.iterations, audited=self.asked is None)
 
-    def skip(self, iterations: int) -> None:
-        """A solve went by with an ω that was held."""
+    def skip(self, iterations: int) -> int:
+        """A solve went by with an ω that was held; returns how many more may."""
         self.solves += 1
         self.iterations += iterations
         self.held -= 1
+        if abs(iterations - self.decided_iterations) > 1 + UNLIKE * self.decided_iterations or self._trial_failed:
+            self.stretch, self.held, self._trial_failed = max(0.5 * self.stretch, 1.0), 0, False
         self._save_sometimes()
+        return self.held
 
     def _write(self, record: SolveRecord) -> None:
         self.records.append(record)

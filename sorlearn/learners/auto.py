@@ -34,6 +34,7 @@ TOLL = 0.2  # evidence that members pay for a context that moves or a cost that 
 ALLOWED, LEAST_ALLOWED = 0.1, 0.03  # share of the safe ω's total that may be lost after 20 solves, and in the end
 EVEN = 0.01  # share of the safe ω's total by which the account may be overdrawn before ties go to the safe ω
 AUDIT = 0.0015  # share of the total that safe solves in good times may cost
+FOLLOWED = 0.5  # change of u up to which a moving ρ is followed without a choice
 STILL = 0.01  # square of what a context may move by (in x) and still be the same
 SETTLED, SPARE = 100, 4  # rounds after which what was foreseen is learned from only one time in so many
 
@@ -159,6 +160,21 @@ class Auto(Learner):
         if lost > self.base * max(ALLOWED * sqrt(20.0 / self.rounds), LEAST_ALLOWED):
             return True
         return self.since > 16.0 + max(self.base / self.spent - 1.0, 0.0) / AUDIT
+
+    def follow(self, omega: float, context: tuple[float, ...], rho: float) -> float | None:
+        """ω moved as far as the heaviest member's minimiser; None beyond `FOLLOWED`, or what has been tried."""
+        if len(context) < 3:
+            return None
+        scale = 1.0 / (cosh(min(abs(context[2]), 20.0)) * self.top)
+        old, new = (1.0 - (max(value, 0.0) * scale) ** 2 for value in (context[0], rho))
+        if min(old, new) < 0.0:
+            return None
+        h = int(self.logw.argmax())
+        shift = 0.5 * log((new + EPSILON[h]) / (old + EPSILON[h])) if h < self.aware else 0.0
+        u = _u(omega) + shift
+        if abs(shift) > FOLLOWED or not self.u[self.low] <= u <= self.u[self.high]:
+            return None
+        return 2.0 / (1.0 + exp(u))
 
     # -- learning
 

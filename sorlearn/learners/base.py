@@ -109,6 +109,13 @@ class Learner(ABC):
         """
         return self._choose(context)
 
+    def follow(self, omega: float, context: tuple[float, ...], rho: float) -> float | None:
+        """ω for a matrix with another ρ, where `omega` was chosen at `context`; None where that takes a choice.
+
+        Nothing is drawn or remembered.
+        """
+        return None
+
     def update(self, choice: Choice, loss: float) -> None:
         """Learn that the solve with `choice` cost `loss` (in `loss_range`); failed solves count, too."""
         self.rounds += 1

@@ -1,0 +1,75 @@
+"""Short solves, which aren't decided one by one: ω follows the matrix, and whatever calls for a decision gets one."""
+
+from __future__ import annotations
+
+import numpy as np
+from petsc4py import PETSc
+from systems import fill, laplacian, random_rhs, solver, true_residual
+
+WARM_UP, SOLVES = 100, 400
+
+
+def tuner(ksp):
+    return ksp.getPC().getPythonContext()
+
+
+def diffusion(t):
+    """Over three decades and back, every 100 solves."""
+    return 10.0 ** (1.5 * np.sin(2 * np.pi * t / 100))
+
+
+def march(prefix, **options):
+    """Iterations, ω and records of implicit steps (I + κ(t) L) u = b."""
+    A = laplacian(8)
+    ksp = solver(A, prefix, ksp_norm_type="unpreconditioned", ksp_rtol="1e-8", **options)
+    iterations, omegas = [], []
+    for t in range(SOLVES):
+        fill(A, 8, shift=-1.0, scale=diffusion(t))
+        b, x = random_rhs(A, t)
+        ksp.solve(b, x)
+        assert true_residual(A, b, x) < 1.01e-8
+        iterations.append(ksp.getIterationNumber())
+        omegas.append(tuner(ksp).omega)
+    return np.array(iterations), np.array(omegas), tuner(ksp).records
+
+
+def test_omega_follows_the_matrix_between_decisions(tmp_path):
+    """As good as when each solve is decided, which a journal calls for."""
+    each, _, records = march("each_", pc_sorlearn_journal=str(tmp_path / "journal"))
+    assert len(records) == SOLVES
+    short, omegas, records = march("short_")
+    decided = np.zeros(SOLVES, bool)
+    decided[[record.solve - 1 for record in records]] = True
+    assert 0.2 * SOLVES < decided.sum() < 0.8 * SOLVES
+    followed = ~decided[1:] & (np.diff(omegas) != 0)
+    assert followed.sum() > 0.8 * (~decided).sum()
+    assert short[WARM_UP:].sum() <= 1.03 * each[WARM_UP:].sum()
+
+
+def test_a_user_s_context_is_asked_in_every_solve():
+    A = laplacian(8)
+    ksp = solver(A, "asked_")
+    seen = []
+    tuner(ksp).context = lambda: seen.append(len(seen)) or float(len(seen) % 2)
+    b, x = random_rhs(A)
+    for _ in range(SOLVES):
+        ksp.solve(b, x)
+    assert len(seen) == len(tuner(ksp).records) == SOLVES
+
+
+def test_a_failure_between_decisions_ends_them():
+    A = laplacian(8)
+    ksp = solver(A, "held_")
+    b, x = random_rhs(A)
+    for _ in range(SOLVES):
+        ksp.solve(b, x)
+    assert tuner(ksp)._hold > 0
+    solves = tuner(ksp)._slot.session.solves
+    ksp.setTolerances(max_it=1)
+    ksp.solve(b, x)
+    assert ksp.getConvergedReason() == PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT
+    assert tuner(ksp)._hold == 0
+    ksp.setTolerances(max_it=1000)
+    ksp.solve(b, x)
+    assert ksp.getConvergedReason() > 0
+    assert tuner(ksp)._slot.session.solves == solves + 2
