@@ -162,7 +162,7 @@ class Auto(Learner):
         return self.since > 16.0 + max(self.base / self.spent - 1.0, 0.0) / AUDIT
 
     def follow(self, omega: float, context: tuple[float, ...], rho: float) -> float | None:
-        """ω moved as far as the heaviest member's minimiser; None beyond `FOLLOWED`, or what has been tried."""
+        """ω moved as far as the heaviest member's minimiser; None past `FOLLOWED`, or to where none was tried."""
         if len(context) < 3:
             return None
         scale = 1.0 / (cosh(min(abs(context[2]), 20.0)) * self.top)
@@ -171,10 +171,8 @@ class Auto(Learner):
             return None
         h = int(self.logw.argmax())
         shift = 0.5 * log((new + EPSILON[h]) / (old + EPSILON[h])) if h < self.aware else 0.0
-        u = _u(omega) + shift
-        if abs(shift) > FOLLOWED or not self.u[self.low] <= u <= self.u[self.high]:
-            return None
-        return 2.0 / (1.0 + exp(u))
+        u = min(_u(omega) + shift, float(self.u[self.high]))  # less ω than has been tried gains little
+        return 2.0 / (1.0 + exp(u)) if abs(shift) <= FOLLOWED and u >= self.u[self.low] else None
 
     # -- learning
 
