@@ -10,7 +10,7 @@ from .base import Choice, Learner, Space
 
 STEP = 0.1  # of the grid of u
 EPSILON = np.exp(np.linspace(-7.0, -0.5, 8))  # how far 1 − ρ² may be from what the minimiser obeys, one a member
-BLIND = np.array([0.0, -0.8, -1.6, -2.4])  # minimisers of the members that ignore the context
+BLIND = np.array([0.0, -0.7, -1.4, -2.1])  # minimisers of the members that ignore the context
 BLIND_LOGWEIGHT = -1.5  # theory explains most matrices: the others start with less weight
 OFFSET, SLOPE = np.repeat([-0.8, -1.8], 4), np.tile([-1.0, -0.5, 0.5, 1.0], 2)  # minimisers over a user's context
 V_MIN, V_MAX, V_STEP = -4.4, 0.5, 0.05  # tabulated minimisers
@@ -23,16 +23,15 @@ FORGET = 0.995  # of the evidence for members, a solve
 DRIFT = 5e-4  # of the coefficients' prior variance, a solve
 REVERT = 0.05  # of the way back to the prior, every eighth solve: shapes that blind members learned
 BELOW, ABOVE, MOST = 0.4, 1.0, 3.0  # log of a first cost against theory: standard deviations; most that it can count
-OPTIMISM = 0.5  # standard deviations of the members' disagreement that a choice hopes for
-HOPE = 0.3  # the same beyond what has been tried, where members may all be wrong
+OPTIMISM = 0.4  # standard deviations of the members' disagreement that a choice hopes for
 TIE = 0.002  # relative costs this close are one and the same
-REACH = 12  # steps that a choice may go beyond what has been tried
+REACH = 18  # steps that a choice may go beyond what has been tried
 ALARM, CALM = 3.0, 8  # standard deviations that call for a safe solve at once, if so many solves went without one
-WORSE = 0.6  # log of the factor by which a cost must exceed the prediction for that
 DEAR = 4.0  # a cost this many times the prediction is a risk, remembered for all ω from there on
 TOLL = 0.2  # evidence that members pay for a context that moves or a cost that drifts, lest they explain noise by it
 ALLOWED, LEAST_ALLOWED = 0.1, 0.03  # share of the safe ω's total that may be lost after 20 solves, and in the end
 EVEN = 0.01  # share of the safe ω's total by which the account may be overdrawn before ties go to the safe ω
+OVERDUE = 10**9  # solves since the last safe one: more than any
 AUDIT = 0.0015  # share of the total that safe solves in good times may cost
 FOLLOWED = 0.5  # change of u up to which a moving ρ is followed without a choice
 STILL = 0.01  # square of what a context may move by (in x) and still be the same
@@ -52,14 +51,12 @@ class Auto(Learner):
     Young's, with one unknown each: v = ½ log(1 − (ρ/ρ̄)² + ε_k), where ρ is the context's signed dominance
     1 − row sum/diagonal, divided by cosh(skew), and ρ̄ the largest so far or 1.  Four others know no context.  Members
     differ in nothing but the minimiser, so that their likelihoods, slowly forgotten, judge just that.  The choice is
-    the least of mean − ½ standard deviation of the members' predictions (less where nothing was tried).
+    the least of mean − 0.4 standard deviations of the members' predictions.
 
-    The safe ω comes first.  After that choices go only `REACH` steps beyond what has been tried, keep away from where
-    costs were far above the prediction, and are interrupted by solves at the safe ω: rarely while it is predicted
-    dearer, once after a cost that nothing foretold, at every solve while the account says that the total is too far
-    above the safe ω's.
-
-    What the first cost says is weighed against theory: a solve that is cheap at the safe ω leaves little to gain.
+    The safe ω comes first; what it costs is weighed against theory, for where it is cheap there is little to gain.
+    After that choices go only `REACH` steps beyond what has been tried, keep away from where costs were far above the
+    prediction, and are interrupted by solves at the safe ω: rarely while it is predicted dearer, once after an
+    unforeseen cost above its own, at every solve while the account says that the total is too far above its own.
 
     Memory and time a solve are constant.  There is no regret statement: the design is empirical, and
     ``benchmarks/learning.py`` measures it.
@@ -74,7 +71,7 @@ class Auto(Learner):
     ...     choice = learner.choose()
     ...     learner.update(choice, 3.0 + 40.0 * (choice.omega - 1.6) ** 2)
     >>> print(f"{choice.omega:.2f}")
-    1.66
+    1.69
     """
 
     name = "auto"
@@ -143,12 +140,10 @@ class Auto(Learner):
         spread *= spread
         score = p @ spread
         np.sqrt(score, out=score)
-        score *= -HOPE
-        score[self.low : self.high + 1] *= OPTIMISM / HOPE
+        score *= -OPTIMISM
         score += self.mean
         np.exp(score, out=score)
-        if self.rounds:
-            score += self.risk / self.rounds
+        score += self.risk / max(self.rounds, 1)
         first, last = max(self.low - REACH, 0), self.high + REACH + 1
         np.less_equal(score, score[first:last].min() * (1.0 + TIE), out=self.best)
         self.best[:first] = self.best[last:] = False
@@ -185,8 +180,9 @@ class Auto(Learner):
         self._account(i, loss)
         surprise = y - float(self.mean[i])
         self.trend += 0.1 * (max(-4.0, min(4.0, surprise / sqrt(self.noise[0]))) - self.trend)
-        if i != self.safe and surprise > max(ALARM * sqrt(self.noise[0]), WORSE) and CALM < self.since:
-            self.since = 10**9  # a safe solve is overdue
+        if surprise > ALARM * sqrt(self.noise[0]) and y > self.mean[self.safe] and 2.0 * self.spent > self.base:
+            if i != self.safe and self.since > CALM:
+                self.since = OVERDUE
         new = i < self.low or i > self.high
         if self.rounds > SETTLED and self.rounds % SPARE and not new and surprise * surprise < self.noise[0]:
             return
