@@ -30,6 +30,8 @@ DECISION, CALLBACK, NONZERO = 60e-6, 1.0e-6, 2.2e-9
 WARM_UP, MOST_WARM_UP = 5e5, 500
 #: Solves that it pauses for at most; those that it may pause for where one takes fewer than so many seconds.
 LONGEST_HOLD, SHORT_HOLD, SHORT = 63, 2, 0.01
+#: What is left of a pause when ω that can't follow the matrix ends it: where solves are very short, not at once.
+PATIENCE = 16
 #: Change of log(2/ω − 1) from one decision to the next that hardly matters.
 STEADY = 0.2
 #: Relative change of the iterations, beyond one, that calls for a decision.
@@ -184,7 +186,7 @@ class Session:
             return self.held_omega
         omega = None if rho is None else self.learner.follow(self.decided_omega, self.last_context, rho)
         if omega is None or not self.accuracy.allows(omega):
-            return None
+            return self.held_omega if self.held > PATIENCE else None
         if self.held_tighten and abs(bin_of(omega) - bin_of(self.decided_omega)) > 1:  # may lose more digits there
             return None
         self.held_rho, self.held_omega = rho, omega

@@ -42,13 +42,18 @@ class Sweeps:
         self.lits = options.getInt("pc_sor_lits", 1)
         self._flags = _SWEEPS[self.kind] | _ZERO_GUESS
         casts_shift = PETSc.Sys.getVersion() < (3, 20, 0) and self.shift != int(self.shift)
-        self.sweep: Callable[[Any, Any, Any, float], None] = self._by_address if casts_shift else self._sweep
+        self.sweep: Callable[[Any, Any, Any, float], None] = self._by_address if casts_shift else self._direct()
 
     def __str__(self) -> str:
         return f"type = {self.kind}, iterations = {self.its}, local iterations = {self.lits}"
 
-    def _sweep(self, A: Any, x: Any, y: Any, omega: float) -> None:
-        A.SOR(x, y, omega, self._flags, self.shift, self.its, self.lits)
+    def _direct(self) -> Callable[[Any, Any, Any, float], None]:
+        flags, shift, its, lits = self._flags, self.shift, self.its, self.lits
+
+        def sweep(A: Any, x: Any, y: Any, omega: float) -> None:  # nothing is looked up: every iteration comes here
+            A.SOR(x, y, omega, flags, shift, its, lits)
+
+        return sweep
 
     def _by_address(self, A: Any, x: Any, y: Any, omega: float) -> None:
         """The same through C: petsc4py before 3.20 turns a fractional shift into an integer."""
