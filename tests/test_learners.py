@@ -291,7 +291,7 @@ class DirectChebCB:
         if not mine:
             return np.zeros(self.m), 0.0
         F, y = np.array([f for f, _ in mine]), np.array([cost for _, cost in mine]) / self.scale
-        ridge = np.sqrt(1e-3) * np.diag(np.arange(self.m))
+        ridge = np.sqrt(1e-3) * np.eye(self.m)
         A, b = np.vstack([F, ridge]), np.concatenate([y, np.zeros(self.m)])
         theta = lsq_linear(A / self.scale, b / self.scale, (-box, box), "bvls", tol=1e-15, max_iter=500).x
         return theta, np.sum((F @ theta - y) ** 2)
