@@ -10,8 +10,9 @@ from .base import Choice, Learner, Space
 
 STEP = 0.1  # of the grid of u
 EPSILON = np.exp(np.linspace(-7.0, -0.5, 8))  # how far 1 − ρ² may be from what the minimiser obeys, one a member
+FLAT = -1.2  # minimiser of the member that heeds the context for the level alone
 BLIND = np.array([0.0, -0.7, -1.4, -2.1])  # minimisers of the members that ignore the context
-BLIND_LOGWEIGHT = -1.5  # theory explains most matrices: the others start with less weight
+OTHERS_LOGWEIGHT = -1.5  # theory explains most matrices: the others start with less weight
 OFFSET, SLOPE = np.repeat([-0.8, -1.8], 4), np.tile([-1.0, -0.5, 0.5, 1.0], 2)  # minimisers over a user's context
 V_MIN, V_MAX, V_STEP = -4.4, 0.5, 0.05  # tabulated minimisers
 GAP_SLOTS = 226  # slots of log(1 − ρ²), 25 to a unit, from e⁻⁹ to 1
@@ -20,6 +21,7 @@ MEAN = np.array([0.0, 0, 0, 0, 1, 0, 0])
 VARIANCE = np.array([1.0, 1, 0.5, 0.5, 0.3, 0.3, 0.5]) ** 2
 NOISE, LEAST_NOISE = 0.01, 0.0015  # variance of a log cost: first guess, and what counting in integers leaves
 FORGET = 0.995  # of the evidence for members, a solve
+OUTLIER = 3.0  # standard deviations beyond which a surprise counts no more
 DRIFT = 5e-4  # of the coefficients' prior variance, a solve
 REVERT = 0.05  # of the way back to the prior, every eighth solve: shapes that blind members learned
 BELOW, ABOVE, MOST = 0.4, 1.0, 3.0  # log of a first cost against theory: standard deviations; most that it can count
@@ -49,8 +51,9 @@ class Auto(Learner):
 
     c is the iteration count of CG under SSOR (Axelsson 1994, theorem 7.17).  For eight members the minimiser is
     Young's, with one unknown each: v = ½ log(1 − (ρ/ρ̄)² + ε_k), where ρ is the context's signed dominance
-    1 − row sum/diagonal, divided by cosh(skew), and ρ̄ the largest so far or 1.  Four others know no context.  Members
-    differ in nothing but the minimiser, so that their likelihoods, slowly forgotten, judge just that.  The choice is
+    1 − row sum/diagonal, divided by cosh(skew), and ρ̄ the largest so far or 1.  One more leaves its minimiser
+    where it is; four others know no context at all.  The first nine differ in nothing but the minimiser, so that their
+    likelihoods, slowly forgotten, judge just that.  The choice is
     the least of mean − 0.4 standard deviations of the members' predictions.
 
     The safe ω comes first; what it costs is weighed against theory, for where it is cheap there is little to gain.
@@ -93,12 +96,13 @@ class Auto(Learner):
         v = np.arange(V_MIN, V_MAX + 1e-9, V_STEP)
         self.curves = _curves(self.u[None, :] - v[:, None], v[:, None])
         gaps = np.exp(np.arange(GAP_SLOTS) / 25.0 - 9.0)
-        blind = np.broadcast_to(BLIND, (GAP_SLOTS, len(BLIND)))
-        self.by_gap = _place(np.hstack([0.5 * np.log(gaps[:, None] + EPSILON), blind]))
-        self.aware, self.members = len(EPSILON), len(EPSILON) + len(BLIND)
+        others = np.tile([FLAT, *BLIND], (GAP_SLOTS, 1))
+        self.by_gap = _place(np.hstack([0.5 * np.log(gaps[:, None] + EPSILON), others]))
+        self.theory, self.members = len(EPSILON), self.by_gap.shape[1]
+        self.aware = self.theory + 1
         self.weights = np.tile(MEAN, (self.members, 1))
         self.P = np.tile(np.diag(VARIANCE), (self.members, 1, 1))
-        self.logw = np.where(np.arange(self.members) < self.aware, 0.0, BLIND_LOGWEIGHT)
+        self.logw = np.where(np.arange(self.members) < self.theory, 0.0, OTHERS_LOGWEIGHT)
         self.noise = np.full(2, NOISE)
         self.top, self.x, self.scale = 1.0, 0.0, 0.0
         self.trend = 0.0  # mean surprise of the last ten solves or so, in standard deviations
@@ -165,7 +169,7 @@ class Auto(Learner):
         if min(old, new) < 0.0:
             return None
         h = int(self.logw.argmax())
-        shift = 0.5 * log((new + EPSILON[h]) / (old + EPSILON[h])) if h < self.aware else 0.0
+        shift = 0.5 * log((new + EPSILON[h]) / (old + EPSILON[h])) if h < self.theory else 0.0
         u = min(_u(omega) + shift, float(self.u[self.high]))  # less ω than has been tried gains little
         return 2.0 / (1.0 + exp(u)) if abs(shift) <= FOLLOWED and u >= self.u[self.low] else None
 
@@ -237,7 +241,7 @@ class Auto(Learner):
         self.logw[:aware] -= TOLL * min(1.0, 4.0 * self.moved + self.trend**2)
         self.logw -= self.logw.max()
         np.maximum(self.logw, -20.0, out=self.logw)
-        bound = 4.0 * np.sqrt(d)
+        bound = OUTLIER * np.sqrt(d)
         gain = Px / d[:, None]
         self.weights += gain * np.clip(r, -bound, bound)[:, None]
         self.P -= gain[:, :, None] * Px[:, None, :]
@@ -277,7 +281,7 @@ class Auto(Learner):
         if len(context) == 1 and isfinite(context[0]):
             x = self._standardised(context[0])
             z[:, 1], z[:, 2], z[:, 3] = x, x * x - 1.0, 0.0
-            self._look_up(np.append(_place(OFFSET + SLOPE * x), self.places[self.aware :]), -1)
+            self._look_up(np.append(_place(OFFSET + SLOPE * x), self.places[self.theory :]), -1)
         elif len(context) >= 3 and isfinite(context[0] + context[1] + context[2]):
             shrink = cosh(min(abs(context[2]), 20.0))
             rho, mean = max(context[0], 0.0) / shrink, context[1] / shrink
