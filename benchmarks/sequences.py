@@ -278,6 +278,30 @@ def newton(seed: int, n: int = 40) -> Iterator[Instance]:
         yield Instance((sp.eye(n * n) + 0.3 * L).tocsr(), rng.standard_normal(n * n), rtol=1e-9)
 
 
+def wind3d(seed: int, n: int = 10) -> Iterator[Instance]:
+    """Convection–diffusion in 3-D, upwind; wind, anisotropy and time step wander."""
+    rng = np.random.default_rng(seed)
+    one = sp.eye(n)
+    for peclet, decade, thin in zip(_wander(rng, 0, 2, 0.1), _wander(rng, -1, 2, 0.15), _wander(rng, -2, 0, 0.05)):
+        total: Any = sp.eye(n**3)
+        for axis, (w, k) in enumerate(zip((0.8, 0.5, 0.3), (1, 1, 10**thin))):
+            lower = k + 10**peclet * w / (n + 1)
+            factors = [one, one, one]
+            factors[axis] = sp.diags([-lower, lower + k, -k], [-1, 0, 1], shape=(n, n))
+            total = total + 10**decade * sp.kron(sp.kron(*factors[:2]), factors[2])
+        yield Instance(total.tocsr(), rng.standard_normal(n**3))
+
+
+def switching(seed: int, n: int = 36) -> Iterator[Instance]:
+    """Diffusion that switches between three strengths every few solves, beside a rough reaction."""
+    rng = np.random.default_rng(seed)
+    L, reaction = diffusion(np.ones((n, n))), sp.diags(np.exp(2 * rng.standard_normal(n * n)))
+    while True:
+        for kappa, solves in ((1, 3), (100, 3), (1, 10), (1000, 5)):
+            for _ in range(solves):
+                yield Instance((reaction + kappa * L).tocsr(), rng.standard_normal(n * n))
+
+
 def tutorial(seed: int, n: int = 9) -> Iterator[Instance]:
     """A small Poisson matrix with growing right-hand sides, as in PETSc's ksp/ex16."""
     A = diffusion(np.ones((n, n + 1)))
@@ -311,6 +335,8 @@ SEQUENCES = {
     "elements": Sequence(elements, 400),
     "solid": Sequence(solid, 400),
     "newton": Sequence(newton, 400),
+    "wind3d": Sequence(wind3d, 300, ksp="gmres"),
+    "switching": Sequence(switching, 300),
     "tutorial": Sequence(tutorial, 10),
     "easy": Sequence(easy, 300),
 }
