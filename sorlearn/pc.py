@@ -430,6 +430,7 @@ class PC:
             flops=PETSc.Log.getFlops() - self._flops if self._settings.cost == "flops" else 0.0,
         )  # fmt: skip
         self._guarded(session.learn, record, self._true_norm)
+        self._hold = session.held
         _learning.end()
 
     @staticmethod

@@ -34,8 +34,8 @@ LONGEST_HOLD, SHORT_HOLD, SHORT = 63, 2, 0.01
 PATIENCE = 16
 #: Change of log(2/ω − 1) from one decision to the next that hardly matters.
 STEADY = 0.2
-#: Relative change of the iterations, beyond one, that calls for a decision.
-UNLIKE = 0.05
+#: Relative change of the iterations, beyond one, and rise of the cost from one decision to the next that call for another.
+UNLIKE, DEARER = 0.05, 0.1
 #: Most solves to wait after a failure that nothing could repair.
 LONGEST_PAUSE = 1024
 
@@ -78,7 +78,7 @@ class Session:
     _REMEMBERED = (
         "solves", "iterations", "failures", "rescues", "safe_solves", "safe_iterations",
         "pause", "backoff", "safe_fails", "mean_iterations", "largest", "last_u", "stretch",
-        "held", "held_omega", "held_tighten", "held_rho", "decided_omega", "decided_iterations",
+        "held", "held_omega", "held_tighten", "held_rho", "decided_omega", "decided_iterations", "decided_cost",
     )  # fmt: skip
 
     def __init__(
@@ -100,7 +100,7 @@ class Session:
         self.stretch = 1.0
         self.pause, self.backoff, self.safe_fails = 0, 1, False
         self.held, self.held_omega, self.held_tighten, self.held_rho = 0, settings.omega, 0.0, 0.0
-        self.decided_omega, self.decided_iterations = settings.omega, 0
+        self.decided_omega, self.decided_iterations, self.decided_cost = settings.omega, 0, 0.0
         self.last_context: tuple[float, ...] = ()
         self.asked: Choice | None = None
         self._restored = self._resumed = self._complained = False
@@ -137,6 +137,7 @@ class Session:
             if omega is not None:
                 return Decision(omega, fallback, 0.0, self.held_tighten, self.held - 1, self._limit_at(omega))
             self._resumed = False
+        self.held = 0
         if self.pause > 0:
             self.pause -= 1
             self.asked = None
@@ -256,7 +257,9 @@ class Session:
         self.learner.update(choice, loss)
 
     def _count(self, record: SolveRecord) -> None:
-        self.decided_iterations = record.iterations
+        if record.cost > (1.0 + DEARER) * self.decided_cost:
+            self.held = 0
+        self.decided_iterations, self.decided_cost = record.iterations, record.cost
         self.iterations += record.iterations
         self.mean_iterations += max(0.05, 1.0 / self.solves) * (record.iterations - self.mean_iterations)
         if record.omega == self.settings.omega or not record.rescued:
