@@ -17,15 +17,22 @@ BINS = round((U_MAX - U_MIN) / WIDTH) + 1
 CHECK_WORK = 0.5
 #: Share of all work that may go into measurements after the first few in every bin.
 SHARE, FEW = 0.008, 5
+#: Measurements of the safe ω before the learner has its way, and the share of all work that later ones may cost.
+SAMPLES, REFERENCE_SHARE = 3, 0.004
 #: log10 of how much larger than the reference a true residual may be before the safe ω looks into it.
 SUSPECT = 0.15
-#: Digits asked for beyond the reference: the safe ω may leave less than has been seen of it, and no solve may end
-#: above twice of that.
+#: Least digits asked for beyond the reference: the safe ω may leave less than has been seen of it, and no solve may
+#: end above twice of that.
 RESERVE = 0.1
-#: Digits beyond the user's tolerance that the safe ω goes on to, because it would have stepped over it, too.
+#: More are asked for where levels scatter: this many times their mean deviation, less what the factor of 2 forgives.
+#: Residuals step over the tolerance by less than one iteration's gain, which is the most that is asked for.
+SCATTER, FORGIVEN = 1.5, 0.35
+#: Least digits beyond the user's tolerance that the safe ω goes on to, because it would have stepped over it, too.
 OVERSHOOT = 0.3
 #: How fast extremes are forgotten: the lowest residuals of the safe ω, the most digits that another ω lost.
 FORGET = 0.03
+#: How fast means follow.
+FOLLOW = 0.1
 #: Digits lost beyond which tightening the tolerance isn't tried any more: ω is dropped.
 HOPELESS = 2.0
 
@@ -66,25 +73,37 @@ class Accuracy:
         1 where an ω is left alone, because it failed or answered much worse.
     reference : float
         log10 of the lowest ‖b − Ax‖/‖b‖ that the safe ω leaves; 0 before the first measurement.
+    scatter : float
+        Mean deviation in digits of what one ω leaves from the extreme that is remembered of it.
+    gain : float
+        Mean digits that an iteration gains.
     """
 
-    _REMEMBERED = ("lost", "checks", "banned", "reference", "credit")
+    _REMEMBERED = ("lost", "checks", "banned", "reference", "scatter", "gain", "credit", "unseen", "safe_work")
 
     def __init__(self, safe: float) -> None:
         self._safe = bin_of(safe)
         self.lost = np.zeros(BINS)
         self.checks = np.zeros(BINS)
         self.banned = np.zeros(BINS)
-        self.reference = 0.0
-        self.credit = 0.0
+        self.reference = self.scatter = self.gain = self.credit = 0.0
+        self.unseen = self.safe_work = 0.0
 
     def due(self, omega: float) -> bool:
         """Whether the coming solve at this ω should be measured."""
         return self.checks[bin_of(omega)] < FEW or self.credit >= CHECK_WORK
 
-    def earn(self, iterations: int) -> None:
+    def reference_due(self, solves: int) -> bool:
+        """Whether the coming solve should be the safe ω's, to be measured: early, and then for a share of the work."""
+        known = self.checks[self._safe]
+        return bool(solves and known < SAMPLES or self.unseen > self.safe_work > 0.0)
+
+    def earn(self, omega: float, iterations: int) -> None:
         """A solve went by: a share of its work may be spent on measuring; savings are kept for ten checks at most."""
         self.credit = min(self.credit + SHARE * (iterations + 1), 10 * CHECK_WORK)
+        self.unseen += REFERENCE_SHARE * (iterations + 1)
+        if bin_of(omega) == self._safe:
+            self.safe_work = iterations + 1.0
 
     def digits_lost(self, omega: float) -> float:
         """Digits by which to tighten the tolerance at this ω, at least 0: the most of it and its neighbours.
@@ -99,29 +118,46 @@ class Accuracy:
         if lost == -np.inf:
             known = np.flatnonzero(self.checks)
             lost = float(np.interp(i, known, self.lost[known])) if len(known) else 0.0
-        return max(lost + RESERVE, 0.0)
+        return max(lost + max(min(SCATTER * self.scatter - FORGIVEN, self.gain), RESERVE), 0.0)
 
-    def suspicious(self, omega: float, relative: float) -> bool:
-        """Take note of a measured ‖b − Ax‖/‖b‖; True if the answer may be worse than the safe ω's."""
+    def overshoot(self) -> float:
+        """Digits beyond the tolerance that the safe ω would step, if it went on from far away."""
+        return max(self.gain - FORGIVEN, OVERSHOOT)
+
+    def shortfall(self, omega: float, relative: float, gain: float) -> float:
+        """Take note of a measured ‖b − Ax‖/‖b‖.
+
+        Returns the digits beyond the tolerance that the safe ω should go on to, because the answer may be worse than
+        its own would be; 0 if it isn't.  `gain` is what an iteration of this solve gained, in digits.
+        """
         self.credit = max(self.credit - CHECK_WORK, 0.0)
+        if not self.gain:  # a step over the tolerance is anything up to one iteration's gain
+            self.gain, self.scatter = gain, 0.5 * gain
+        self.gain += FOLLOW * (gain - self.gain)
         level = _level(relative)
         if bin_of(omega) == self._safe:
+            if self.checks[self._safe]:
+                self._scatter(level - self.reference)
             self.checks[self._safe] += 1
+            self.unseen = 0.0
             self._refer(level, lower=True)
-            return False
-        if not self.reference or level - self.reference > SUSPECT:
-            return True
-        self._note(omega, level - self.reference)
-        return False
+            return 0.0
+        excess = level - self.reference if self.reference else gain
+        if not self.reference or excess > SUSPECT:
+            return max(min(excess + OVERSHOOT, gain), OVERSHOOT)
+        self._note(omega, excess)
+        return 0.0
 
-    def settle(self, omega: float, before: float, after: float, iterations: int) -> None:
+    def settle(self, omega: float, before: float, after: float, iterations: int, digits: float = OVERSHOOT) -> None:
         """A suspicion was looked into: the safe ω went on for `iterations` and left ‖b − Ax‖/‖b‖ at `after`.
 
+        It was asked for `digits` beyond the tolerance, of which it would have gone `OVERSHOOT` by itself; a single
+        iteration for more than that proves nothing.
         What it left above the reference the instance is to blame for, not ω.
         """
-        level = _level(after)
+        level = _level(after) + digits - OVERSHOOT
         self._refer(level, lower=False)
-        if iterations > 0:
+        if iterations > (digits > OVERSHOOT):
             self._note(omega, _level(before) - max(level, self.reference))
             if self.lost[bin_of(omega)] > HOPELESS:
                 self.ban(omega)
@@ -136,8 +172,13 @@ class Accuracy:
     def _note(self, omega: float, excess: float) -> None:
         i = bin_of(omega)
         lost = excess + self.digits_lost(omega)
+        if self.checks[i]:
+            self._scatter(lost - self.lost[i])
         self.lost[i] += (1.0 if lost > self.lost[i] or not self.checks[i] else FORGET) * (lost - self.lost[i])
         self.checks[i] += 1
+
+    def _scatter(self, deviation: float) -> None:
+        self.scatter += FOLLOW * (abs(deviation) - self.scatter)
 
     def ban(self, omega: float) -> None:
         """Leave this ω and its neighbours alone from now on; the safe ω is never left alone."""

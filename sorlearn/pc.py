@@ -20,7 +20,7 @@ from .comm import Comm
 from .context import UNREADABLE, Features
 from .cost import SolveRecord, finite
 from .errors import MatrixError, OptionError
-from .rescue import Rescue
+from .rescue import Rescue, first_residual
 from .session import Decision, Registry, Session, kin
 from .sor import INODE_WEIGHT, ONLY_ONE, Sweeps, library
 
@@ -407,7 +407,7 @@ class PC:
         if self._held and reason > 0:
             self._hold = self._slot.session.skip(iterations)
             return
-        before, after = self._first_residual(ksp), ksp.getResidualNorm()
+        before, after = first_residual(ksp), ksp.getResidualNorm()
         session = None if self._stopped else self._slot.session
         total, reason, rescued = self._rescue.finish(ksp, b, x, session, self._comm, self._guarded)
         if self._stopped:
@@ -432,12 +432,6 @@ class PC:
         self._guarded(session.learn, record, self._true_norm)
         self._hold = session.held
         _learning.end()
-
-    @staticmethod
-    def _first_residual(ksp: Any) -> float | None:
-        """The first residual norm of this solve, where the history holds no other."""
-        history = ksp.getConvergenceHistory()
-        return float(history[0]) if len(history) == 1 else None
 
 
 def _at_exit() -> None:

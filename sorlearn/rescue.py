@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from math import log10
 from typing import Any, Callable, NamedTuple
 
 import numpy as np
 from petsc4py import PETSc
 
 from . import position
-from .accuracy import OVERSHOOT
 from .comm import Comm
 from .session import Decision, Session
 
@@ -34,6 +34,18 @@ def relative_residual(A: Any, b: Any, x: Any, work: Any, transposed: bool) -> fl
     (A.multTranspose if transposed else A.mult)(x, work)
     work.aypx(-1.0, b)
     return work.norm() / scale if scale > 0.0 else 0.0
+
+
+def first_residual(ksp: Any) -> float | None:
+    """The first residual norm of the last solve, where the history holds no other."""
+    history = ksp.getConvergenceHistory()
+    return float(history[0]) if len(history) == 1 else None
+
+
+def _gain(ksp: Any) -> float:
+    """Decimal digits that an iteration of the last solve gained in the KSP's norm; 0 where that isn't known."""
+    before, after = first_residual(ksp), ksp.getResidualNorm()
+    return log10(before / after) / ksp.getIterationNumber() if before and 0.0 < after < before else 0.0
 
 
 def solve_again(ksp: Any, b: Any, x: Any, nonzero_guess: bool, transposed: bool) -> Outcome:
@@ -154,7 +166,7 @@ class Rescue:
         iterations, reason, omega = ksp.getIterationNumber(), ksp.getConvergedReason(), self._decision.omega
         total, rescued = iterations, False
         if self._cut(ksp, reason, iterations):
-            outcome = self._safely(ksp, b, x)
+            outcome = self._safely(ksp, b, x, self._decision.overshoot)
             total, reason, rescued = iterations + outcome.iterations, outcome.reason, outcome.reason > 0
         if reason < 0:
             total, worked = self._repair(ksp, b, x, total)
@@ -186,9 +198,9 @@ class Rescue:
         finally:
             self.nested = False
 
-    def _safely(self, ksp: Any, b: Any, x: Any) -> Outcome:
-        """Go on from x with the safe ω, a little past the tolerance: from far away it would have stepped over it."""
-        self._tighten(ksp, OVERSHOOT)
+    def _safely(self, ksp: Any, b: Any, x: Any, digits: float) -> Outcome:
+        """Go on from x with the safe ω, some digits past the tolerance: from far away it would have stepped over it."""
+        self._tighten(ksp, digits)
         try:
             return self._again(ksp, b, x, self.safe, True)
         finally:
@@ -226,26 +238,26 @@ class Rescue:
             self._work = b.duplicate()
         transposed = self._transposes(ksp)
         relative = relative_residual(A, b, x, self._work, transposed)
-        verdict = np.zeros(1)
+        digits = np.zeros(1)
         if session and relative > 0.0:
-            verdict[0] = bool(guarded(session.accuracy.suspicious, omega, relative))
-        comm.share(verdict)
+            digits[0] = guarded(session.accuracy.shortfall, omega, relative, _gain(ksp)) or 0.0
+        comm.share(digits)
         iterations = 0
-        if verdict[0] and self.repairable:
-            iterations = self._go_on(ksp, b, x)
+        if digits[0] and self.repairable:
+            iterations = self._go_on(ksp, b, x, float(digits[0]))
             after = relative_residual(A, b, x, self._work, transposed)
             if session:
-                guarded(session.accuracy.settle, omega, relative, after, iterations)
+                guarded(session.accuracy.settle, omega, relative, after, iterations, float(digits[0]))
         _checking.end()
         return iterations
 
-    def _go_on(self, ksp: Any, b: Any, x: Any) -> int:
+    def _go_on(self, ksp: Any, b: Any, x: Any, digits: float) -> int:
         """From an answer that may be worse than the safe ω's, let the safe ω judge it; returns its iterations."""
         if self._guess is None:
             self._guess = x.duplicate()
         x.copy(self._guess)
         reason, iterations = ksp.getConvergedReason(), ksp.getIterationNumber()
-        outcome = self._safely(ksp, b, x)
+        outcome = self._safely(ksp, b, x, digits)
         if outcome.reason < 0:
             self._guess.copy(x)
             ksp.setConvergedReason(reason)

@@ -14,7 +14,7 @@ from typing import Any, Callable, NamedTuple
 import numpy as np
 
 from . import checkpoint
-from .accuracy import BINS, Accuracy, bin_of, omega_of
+from .accuracy import BINS, OVERSHOOT, Accuracy, bin_of, omega_of
 from .cost import COSTS, MIN_DIGITS, SolveRecord, Steady
 from .errors import StateError
 from .journal import Journal
@@ -54,6 +54,8 @@ class Decision(NamedTuple):
     hold: float = 0.0
     #: Iterations after which a trial is cut off and continued with the safe ω; 0 for no limit.
     limit: float = 0.0
+    #: Digits beyond the tolerance that the safe ω goes on to then.
+    overshoot: float = OVERSHOOT
     #: Whether learning has stopped for good.
     stopped: float = 0.0
 
@@ -137,26 +139,33 @@ class Session:
             if omega is not None:
                 return Decision(omega, fallback, 0.0, self.held_tighten, self.held - 1, self._limit_at(omega))
             self._resumed = False
-        self.held = 0
+        self.held, self.last_context = 0, context
         if self.pause > 0:
             self.pause -= 1
             self.asked = None
             return Decision(fallback, fallback)
-        if self.ledger and self.ledger.audit():
+        measured = not true_norm and self.settings.learner != "fixed"
+        if self._audits(measured):
             self.asked = None
-            return Decision(self.settings.omega, fallback)
-        self.last_context = context
+            return Decision(self.settings.omega, fallback, float(measured))
         self.asked = self.learner.choose(context)
         omega = self.asked.omega
         if omega != self.settings.omega and not self.accuracy.allows(omega):
             omega = fallback
         check = tighten = 0.0
-        if not true_norm and self.settings.learner != "fixed":
+        if measured:
             check, tighten = float(self.accuracy.due(omega)), self.accuracy.digits_lost(omega)
         hold = 0 if self.ledger else self._hold(omega, nonzeros)
         self.held, self.held_omega, self.held_tighten = hold, omega, tighten
         self.held_rho, self.decided_omega = context[0] if context else 0.0, omega
-        return Decision(omega, fallback, check, tighten, hold, self._limit_at(omega))
+        limit, overshoot = self._limit_at(omega), self.accuracy.overshoot()
+        return Decision(omega, fallback, check, tighten, hold, limit, overshoot)
+
+    def _audits(self, measured: bool) -> bool:
+        """Whether the coming solve is played at the safe ω, to see what that would cost or how accurate it would be."""
+        if self.ledger:
+            return self.ledger.audit()
+        return measured and not self.safe_fails and self.accuracy.reference_due(self.solves)
 
     def _fallback(self) -> float:
         others = np.arange(BINS) != bin_of(self.settings.omega)
@@ -267,7 +276,7 @@ class Session:
         if record.omega == self.settings.omega:
             self.safe_solves += 1
             self.safe_iterations += record.iterations
-        self.accuracy.earn(record.iterations)
+        self.accuracy.earn(record.omega, record.iterations)
         if self.ledger:
             self.ledger.enter(record.iterations, audited=self.asked is None)
 

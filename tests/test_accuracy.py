@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import judge
@@ -22,23 +23,30 @@ CASES = {
     "cg, natural norm": (30, 0.0, {"ksp_type": "cg", "ksp_norm_type": "natural"}),
     "cg, true norm": (30, 0.0, {"ksp_type": "cg", "ksp_norm_type": "unpreconditioned"}),
     "bcgs": (30, 0.0, {"ksp_type": "bcgs"}),
+    "cg, six iterations": (24, -2.0, {"ksp_type": "cg", "ksp_rtol": 1e-6}),
+    "gmres, six iterations": (24, -2.0, {"ksp_type": "gmres", "ksp_rtol": 1e-6}),
     "minres": (30, 0.0, {"ksp_type": "minres"}),
     "richardson": (12, 0.0, {"ksp_type": "richardson", "ksp_rtol": 1e-4}),
 }
 TUTORIAL = "snes/tutorials/ex19.c"
 
 
+_numbers = itertools.count()
+
+
 def judged(n, shift, options, learner, solves):
     A = laplacian(n, shift)
-    ksp = solver(A, "judged_", pc_python_type="judge.Judge", pc_sorlearn_learner=learner, **options)
+    prefix = f"judged{next(_numbers)}_"  # none goes on with what another case has learned
+    ksp = solver(A, prefix, pc_python_type="judge.Judge", pc_sorlearn_learner=learner, **options)
     for seed in range(solves):
         b, x = random_rhs(A, seed)
         ksp.solve(b, x)
     return ksp.getPC().getPythonContext(), ksp
 
 
-#: Its residual jumps by up to a decade an iteration: what native SOR happens to leave is no measure for one solve.
-ERRATIC = ["bcgs"]
+#: Residuals fall by most of a decade an iteration, so that native SOR now and then leaves much less than it has before:
+#: a few solves may end above 2 there; and Richardson's errors keep the shape that the ω before gave them.
+STEEP = {"richardson": 2.5, "bcgs": 4.0, "cg, six iterations": 6.0, "gmres, six iterations": 6.0}
 
 
 @pytest.mark.parallel(1, 2)
@@ -48,9 +56,9 @@ def test_no_solve_is_twice_worse_than_native(case, learner):
     n, shift, options = CASES[case]
     verdict, _ = judged(n, shift, options, learner, 60)
     assert len(verdict.ratios) == 60
-    assert max(verdict.ratios) <= (4.0 if case in ERRATIC else 2.0), [round(ratio, 2) for ratio in verdict.ratios]
-    assert np.mean(np.array(verdict.ratios) > 2.0) <= 0.05
-    assert verdict.iterations < 1.1 * verdict.native_iterations
+    assert max(verdict.ratios) <= STEEP.get(case, 2.0), [round(ratio, 2) for ratio in verdict.ratios]
+    assert np.mean(np.array(verdict.ratios) > 2.0) <= 0.1
+    assert verdict.iterations < (1.7 if "six" in case else 1.1) * verdict.native_iterations  # nothing to learn in 6
     assert len(verdict.tolerances) == 1
 
 
@@ -69,8 +77,8 @@ def test_the_case_is_dangerous():
 def test_price_of_measuring(learner):
     verdict, _ = judged(20, 0.0, {"ksp_type": "cg"}, learner, 1500)
     assert 0 < verdict.checks * CHECK_WORK < 0.01 * (verdict.iterations + 1500)
-    assert max(verdict.ratios) <= 4.0
-    assert np.mean(np.array(verdict.ratios) > 2.0) < 0.01
+    assert max(verdict.ratios) <= 3.0
+    assert np.mean(np.array(verdict.ratios) > 2.0) <= 0.002
 
 
 def test_true_norm_needs_no_measuring():
@@ -101,8 +109,8 @@ def test_harder_and_easier_systems_in_turn():
         ksp.setOperators(A)
         b, x = random_rhs(A, t)
         ksp.solve(b, x)
-    ratios = np.array(ksp.getPC().getPythonContext().ratios)
-    assert np.sum(ratios > 2.0) <= 2 and ratios.max() <= 3.0, ratios  # the first easy one surprises
+    ratios = ksp.getPC().getPythonContext().ratios
+    assert max(ratios) <= 2.0, ratios
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
@@ -165,16 +173,16 @@ def test_credit_is_earned_before_it_is_spent():
         iterations += 11
         if accuracy.due(omega):
             checks += 1
-            accuracy.suspicious(omega, 1e-5)
+            accuracy.shortfall(omega, 1e-5, 0.2)
             accuracy.settle(omega, 1e-5, 1e-5, 0) if not accuracy.checks[bin_of(omega)] else None
-        accuracy.earn(10)
+        accuracy.earn(omega, 10)
     assert checks * CHECK_WORK <= SHARE * iterations + 5 * FEW * CHECK_WORK + 1
 
 
 def test_hopeless_omegas_are_dropped():
     accuracy = Accuracy(1.0)
-    accuracy.suspicious(1.0, 1e-6)
-    assert accuracy.suspicious(1.9, 10**HOPELESS * 1e-5)
+    accuracy.shortfall(1.0, 1e-6, 0.2)
+    assert accuracy.shortfall(1.9, 10**HOPELESS * 1e-5, 0.2) > 0.0
     accuracy.settle(1.9, 10**HOPELESS * 1e-5, 1e-6, 40)
     assert not accuracy.allows(1.9)
     assert accuracy.allows(1.0) and accuracy.allows(1.5)

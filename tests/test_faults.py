@@ -13,7 +13,7 @@ SURFACE = [
     "session:Session.skip", "session:Session.save", "session:Session.state", "session:Session.summary",
     "session:Session._write", "session:Session._count", "session:Registry.acquire", "session:Registry.release",
     "session:Registry.session", "accuracy:Accuracy.due", "accuracy:Accuracy.digits_lost",
-    "accuracy:Accuracy.suspicious", "accuracy:Accuracy.settle", "accuracy:Accuracy.earn", "accuracy:Accuracy.ban",
+    "accuracy:Accuracy.shortfall", "accuracy:Accuracy.settle", "accuracy:Accuracy.earn", "accuracy:Accuracy.ban",
     "accuracy:Accuracy.allows", "journal:Journal.__init__", "journal:Journal.write", "checkpoint:save",
     "checkpoint:load", "context:Features.__init__", "context:Features.look",
     "context:Features.context", "comm:Comm.__init__",
@@ -24,7 +24,7 @@ SURFACE = [
 RARE = ["failed", "ban", "settle", "skip", "summary"]
 #: The way to the other ranks: one function for each of its stations.
 PARALLEL = ["session:Session.__init__", "session:Session.decide", "session:Session.learn", "checkpoint:save",
-            "accuracy:Accuracy.suspicious", "context:Features.look", "context:Features.context"]  # fmt: skip
+            "accuracy:Accuracy.shortfall", "context:Features.look", "context:Features.context"]  # fmt: skip
 ALL_RANKS = -1
 SCRIPT = """
 import sys

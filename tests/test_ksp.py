@@ -189,6 +189,7 @@ def test_a_trial_is_cut_off_and_continued(ksp_type):
     A = laplacian(16, HELMHOLTZ)
     ksp, sor = trying(A, ksp_type), native(A, ksp_type=ksp_type)
     swept, cuts = applications(ksp), 0
+    tuner(ksp).wanted = 1.97
     for seed in range(12):
         del swept[:]
         reason, iterations, norms, x = solved(ksp, seed)
@@ -201,7 +202,7 @@ def test_a_trial_is_cut_off_and_continued(ksp_type):
         if len(continued) != 2:  # the trial's last residual and the first of the continuation, each in its norm
             continue
         cuts += 1
-        assert set(swept) == {1.0, 1.9}
+        assert set(swept) == {1.0, 1.97}
         assert norms[-1][1] < norms[0][1]
         assert continued[1] < 0.5 * solved(sor, seed)[2][0][1]  # not from the beginning
     assert cuts >= 1
@@ -213,8 +214,7 @@ def test_a_trial_is_cut_off_and_continued(ksp_type):
 def test_no_answer_is_twice_worse_than_native(kind, ksp_type, shift):
     """GMRES "converges" at ω = 1.9 to a wrong answer of the indefinite system.
 
-    BiCGStab's residual jumps, and the easy system's falls by a decade an iteration: what native SOR happens to leave
-    beyond the tolerance is no measure for one solve there.
+    BiCGStab's residual jumps: what native SOR happens to leave beyond the tolerance is no measure for one solve.
     """
     A = laplacian(24, shift)
     options = {"ksp_rtol": 1e-6, "ksp_max_it": 2000}
@@ -227,8 +227,7 @@ def test_no_answer_is_twice_worse_than_native(kind, ksp_type, shift):
         ratios.append(true_residual(A, b, x))
         sor.solve(b, x)
         ratios[-1] /= true_residual(A, b, x)
-    erratic = ksp_type == "bcgs" or shift == HELMHOLTZ
-    assert max(ratios) <= (4.0 if erratic else 2.0), [round(ratio, 2) for ratio in ratios]
+    assert max(ratios) <= (4.0 if ksp_type == "bcgs" else 2.0), [round(ratio, 2) for ratio in ratios]
 
 
 # -- what the user set on the outer solver
