@@ -34,7 +34,8 @@ LONGEST_HOLD, SHORT_HOLD, SHORT = 63, 2, 0.01
 PATIENCE = 16
 #: Change of log(2/ω − 1) from one decision to the next that hardly matters.
 STEADY = 0.2
-#: Relative change of the iterations, beyond one, and rise of the cost from one decision to the next that call for another.
+#: Relative change of the iterations, beyond one, and rise of the cost from one decision to the next that call for
+#: another.
 UNLIKE, DEARER = 0.05, 0.1
 #: Most solves to wait after a failure that nothing could repair.
 LONGEST_PAUSE = 1024
@@ -110,7 +111,8 @@ class Session:
         self._trial_failed = False
         self.ledger = Ledger(settings.seed) if guarded else None
         self.records: deque[SolveRecord] = deque(maxlen=RECORDS)
-        self._steady = Steady() if settings.cost == "time" else None
+        self._steady = Steady()
+        self._shares_learner = learner is not None
         self._journal = Journal(settings.journal, name, self._option("journal")) if settings.journal else None
         if settings.load:
             self._load(settings.load)
@@ -248,7 +250,7 @@ class Session:
             explored=known.explored,
         )
         if choice is not None and record.iterations > 0:
-            self._update(choice, record, self._steady(loss) if self._steady else loss)
+            self._update(choice, record, self._steady(loss) if self.settings.cost == "time" else loss)
         self._count(record)
         self._write(record)
 
@@ -312,6 +314,7 @@ class Session:
             "failed_loss": self.failed_loss,
             "best_loss": self.best_loss,
             "ledger": self.ledger.state() if self.ledger else {},
+            "median": self._steady.median,
             "last_context": [value for value in self.last_context if isfinite(value)],
             **{name: getattr(self, name) for name in self._REMEMBERED},
         }
@@ -331,15 +334,18 @@ class Session:
             accuracy.restore(state["accuracy"])
             failed, best = (np.array(state[name], float).reshape(BINS) for name in ("failed_loss", "best_loss"))
             numbers = {name: type(getattr(self, name))(state[name]) for name in self._REMEMBERED}
-            if not np.all(np.isfinite([*failed, *best, *numbers.values()])):
-                raise ValueError("numbers that aren't finite")
+            median = float(state["median"])
+            if not np.all(np.isfinite([*failed, *best, *numbers.values(), median])) or median < 0.0:
+                raise ValueError("numbers that aren't finite, or a negative cost")
             context = tuple(float(value) for value in state["last_context"])
-            self.learner.restore(state["learner"])
+            if not self._shares_learner:  # else what the group has learned since would be lost
+                self.learner.restore(state["learner"])
         except StateError:
             raise
         except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise StateError(f"the state is damaged: {error!r}") from None
         self.ledger, self._restored, self.last_context = ledger, True, context
+        self._steady.median = median
         self.accuracy, self.failed_loss, self.best_loss = accuracy, failed, best
         for name, value in numbers.items():
             setattr(self, name, value)

@@ -20,7 +20,7 @@ from sorlearn import checkpoint, session
 from sorlearn.errors import StateError
 from sorlearn.learners import LEARNERS
 from sorlearn.options import Settings
-from sorlearn.session import Session, kin
+from sorlearn.session import Registry, Session, kin
 
 #: A run that can stop after `first` of `first + second` solves; prints the ω of all.
 RUN = """
@@ -199,6 +199,43 @@ def test_names_with_ids_find_their_state_again(tmp_path):
     first.save()
     assert Session("dolfinx_solve_998877665_", Settings(load=path), print).solves == 5
     assert kin("fieldsplit_0_") == "fieldsplit_0_"
+
+
+def test_seconds_are_cut_as_before():
+    """A restored run has the same opinion of how long a solve takes, so the clock's accidents stay out of it."""
+
+    def told(tuned, seconds):
+        costs = []
+        tuned.learner.update = lambda choice, loss: costs.append(loss)
+        for second in seconds:
+            decision = tuned.decide((0.5,), True, 0)
+            tuned.learn(session.SolveRecord(0, decision.omega, 10, 2, seconds=second), True)
+        return costs
+
+    seconds = [*np.random.default_rng(0).uniform(1.0, 2.0, 20), 100.0, 1.0, 1.5]
+    options = Settings(cost="time", learner="fixed")
+    whole, first, second = (Session("a_", options, print) for _ in range(3))
+    expected = told(whole, seconds)
+    told(first, seconds[:20])
+    second.restore(json.loads(json.dumps(first.state(), default=checkpoint._plain)))
+    assert told(second, seconds[20:]) == expected[20:]
+    assert expected[20] < 10.0
+
+
+def test_a_solver_that_joins_a_group_leaves_its_learner_alone(tmp_path):
+    path = str(tmp_path / "state")
+    checkpoint.save(path, "b_", good_state().state())
+    options = Settings(learner="auto", context_min=0.0, context_max=1.0, group="g", load=path)
+    registry = Registry()
+    first = registry.session("a_", options, print, False)
+    for _ in range(50):
+        decision = first.decide((0.5,), False, 10**6)
+        first.learn(session.SolveRecord(0, decision.omega, 10, 2), False)
+    learned = json.dumps(first.learner.state(), default=checkpoint._plain)
+    second = registry.session("b_", options, print, False)
+    assert second.learner is first.learner
+    assert json.dumps(second.learner.state(), default=checkpoint._plain) == learned
+    assert second.solves == 40
 
 
 def good_state(learner="auto"):
