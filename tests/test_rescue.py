@@ -84,6 +84,23 @@ def test_ex13_trials_fail_and_are_repaired(tutorial, tmp_path):
     assert int(failed) == int(repaired) > 0
 
 
+@pytest.mark.parametrize(("name", "arguments"), [
+    ("ksp/ksp/tutorials/ex45.c", "-da_grid_x 15 -da_grid_y 15 -da_grid_z 15 -ksp_type cg -ksp_max_it 16"),
+    ("ksp/ksp/tutorials/ex9.c", "-m 20 -n 20 -ksp_max_it 18"),
+    ("snes/tutorials/ex5.c", "-da_grid_x 17 -da_grid_y 17 -ksp_type bcgs -ksp_max_it 13"),
+])  # fmt: skip
+def test_tutorials_whose_first_trial_fails(tutorial, tmp_path, name, arguments):
+    """They end at the first failure natively."""
+    program, arguments = tutorial(name), [*arguments.split(), "-ksp_error_if_not_converged"]
+    sor = run(2, program, *arguments, options="-pc_type sor -pc_sor_omega 1.95", cwd=tmp_path, check=False)
+    assert sor.returncode != 0
+    options = f"{FLAGS} -pc_sorlearn_learner tsallis_inf -pc_sorlearn_omega_min 1.94 -pc_sorlearn_omega_max 1.96"
+    result = run(2, program, *arguments, options=f"{options} -pc_sorlearn_summary", cwd=tmp_path)
+    failed, repaired = re.search(r"failed: (\d+), repaired: (\d+)", result.stdout).groups()
+    assert int(failed) == int(repaired) > 0
+    assert "Traceback" not in result.stderr
+
+
 @pytest.mark.parallel(1, 2)
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize("guess", [False, True])
