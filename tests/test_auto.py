@@ -58,6 +58,22 @@ def test_not_misled_by_a_shuffled_context():
     assert spent[200:].sum() < 1.15 * grid_costs(RHO[200:]).sum(axis=0).min()
 
 
+def test_a_context_may_explain_the_level_alone():
+    """Costs that ρ explains, but whose minimum stays where it is: as good as the best fixed ω."""
+    level = 1 / np.sqrt(1 - RHO**2)
+    spent = play(make(), 400, lambda t, omega: level[t] * krylov(omega, 0.95), lambda t: features(RHO[t]))
+    assert spent[100:].sum() < 1.012 * (level[100:, None] * grid_costs([0.95])).sum(axis=0).min()
+
+
+def test_an_unforeseen_cost_calls_for_a_safe_solve():
+    learner = make()
+    play(learner, 60, lambda t, omega: krylov(omega, 0.9), lambda t: features(0.9))
+    choice = learner.choose(features(0.9))
+    assert choice.omega > 1.2
+    learner.update(choice, 3 * krylov(choice.omega, 0.9))
+    assert learner.choose(features(0.9)).omega == 1.0
+
+
 @pytest.mark.parametrize("context", [(), features(0.9)], ids=["none", "constant"])
 def test_follows_jumps_that_no_context_shows(context):
     rho = np.repeat([0.5, 0.99, 0.5, 0.99], 100)

@@ -51,18 +51,18 @@ class Auto(Learner):
 
     c is the iteration count of CG under SSOR (Axelsson 1994, theorem 7.17).  For eight members the minimiser is
     Young's, with one unknown each: v = ½ log(1 − (ρ/ρ̄)² + ε_k), where ρ is the context's signed dominance
-    1 − row sum/diagonal, divided by cosh(skew), and ρ̄ the largest so far or 1.  One more leaves its minimiser
-    where it is; four others know no context at all.  The first nine differ in nothing but the minimiser, so that their
-    likelihoods, slowly forgotten, judge just that.  The choice is
-    the least of mean − 0.4 standard deviations of the members' predictions.
+    1 − row sum/diagonal, divided by cosh(skew), and ρ̄ the largest so far or 1.  One more leaves its
+    minimiser where it is; four others know no context at all.  The first nine differ in nothing but the minimiser, so
+    that their likelihoods, slowly forgotten, judge just that.  The choice is the least of mean − 0.4 standard
+    deviations of the members' predictions.
 
     The safe ω comes first; what it costs is weighed against theory, for where it is cheap there is little to gain.
     After that choices go only `REACH` steps beyond what has been tried, keep away from where costs were far above the
     prediction, and are interrupted by solves at the safe ω: rarely while it is predicted dearer, once after an
     unforeseen cost above its own, at every solve while the account says that the total is too far above its own.
 
-    Memory and time a solve are constant.  There is no regret statement: the design is empirical, and
-    ``benchmarks/learning.py`` measures it.
+    Memory and time a solve are constant.  There is no regret statement: the design is empirical, its constants are
+    tuned on the sequences of ``benchmarks/learning.py``, which measures it.
 
     Loss range: positive.  Context: (ρ max, ρ mean, skew, digits, novelty), of which the first three are used; one
     number of the user's, to which the minimiser may then be linear; or nothing.
@@ -184,15 +184,20 @@ class Auto(Learner):
         self._account(i, loss)
         surprise = y - float(self.mean[i])
         self.trend += 0.1 * (max(-4.0, min(4.0, surprise / sqrt(self.noise[0]))) - self.trend)
-        if surprise > ALARM * sqrt(self.noise[0]) and y > self.mean[self.safe] and 2.0 * self.spent > self.base:
-            if i != self.safe and self.since > CALM:
-                self.since = OVERDUE
+        if self._alarming(i, y, surprise):
+            self.since = OVERDUE
         new = i < self.low or i > self.high
         if self.rounds > SETTLED and self.rounds % SPARE and not new and surprise * surprise < self.noise[0]:
             return
         self.low, self.high = min(self.low, i), max(self.high, i)
         self._regress(i, y, loss)
         self.foreseen = False
+
+    def _alarming(self, i: int, y: float, surprise: float) -> bool:
+        """Whether a cost so far above its prediction, and the safe ω's, calls for a safe solve now; not in wealth."""
+        if i == self.safe or self.since <= CALM or 2.0 * self.spent <= self.base:
+            return False
+        return surprise > ALARM * sqrt(self.noise[0]) and y > float(self.mean[self.safe])
 
     def _account(self, i: int, loss: float) -> None:
         """What was spent, and what the safe ω would have cost.
@@ -243,7 +248,7 @@ class Auto(Learner):
         np.maximum(self.logw, -20.0, out=self.logw)
         bound = OUTLIER * np.sqrt(d)
         gain = Px / d[:, None]
-        self.weights += gain * np.clip(r, -bound, bound)[:, None]
+        self.weights += gain * np.maximum(np.minimum(r, bound), -bound)[:, None]
         self.P -= gain[:, :, None] * Px[:, None, :]
         if self.rounds % 8 == 0:
             variances = np.einsum("kii->ki", self.P)
@@ -262,13 +267,21 @@ class Auto(Learner):
         return np.minimum(0.5 * (r / np.where(r < 0.0, BELOW, ABOVE)) ** 2, MOST)
 
     def _follow_noise(self, family: int, which: slice, r: np.ndarray, q: np.ndarray, d: np.ndarray, z2: np.ndarray):
-        """Noise as the heaviest member of a family sees it; where even that is surprised, shapes are reopened."""
+        """Noise as the heaviest member of a family sees it; where even that is surprised, shapes are reopened.
+
+        When it rises, blind members took the costs so far too seriously, and go back towards the prior.
+        """
         h = which.start + int(self.logw[which].argmax())
-        noise = float(self.noise[family])
+        old = noise = float(self.noise[family])
         g = noise / float(d[h])
         step = max(0.05, 1.0 / (self.rounds + 2))
         noise += step * (min(float(r[h]) ** 2, 16.0 * float(d[h])) * g * g + float(q[h]) * g - noise)
         self.noise[family] = max(noise, LEAST_NOISE)
+        if family == 1 and noise > old:
+            shapes, rise = self.weights[which, LEVEL:], 1.0 - old / noise
+            shapes += rise * (MEAN[LEVEL:] - shapes)
+            variances = np.einsum("kii->ki", self.P)[which, LEVEL:]
+            variances += rise * np.maximum(VARIANCE[LEVEL:] - variances, 0.0)
         if z2[h] > 16.0 and self.rounds > 3:
             self.P[which, range(LEVEL, LEVEL + SHAPE), range(LEVEL, LEVEL + SHAPE)] += 0.1 * VARIANCE[LEVEL:]
 
