@@ -21,18 +21,14 @@ SHARE, FEW = 0.008, 5
 SAMPLES, REFERENCE_SHARE = 3, 0.004
 #: log10 of how much larger than the reference a true residual may be before the safe ω looks into it.
 SUSPECT = 0.15
-#: Least digits asked for beyond the reference: the safe ω may leave less than has been seen of it, and no solve may
-#: end above twice of that.
+#: Digits asked for beyond the reference: the safe ω may leave less than has been seen of it, and no solve may end
+#: above twice of that.
 RESERVE = 0.1
-#: More are asked for where levels scatter: this many times their mean deviation, less what the factor of 2 forgives.
-#: Residuals step over the tolerance by less than one iteration's gain, which is the most that is asked for.
-SCATTER, FORGIVEN = 1.5, 0.35
-#: Least digits beyond the user's tolerance that the safe ω goes on to, because it would have stepped over it, too.
-OVERSHOOT = 0.3
+#: Least digits beyond the user's tolerance that the safe ω goes on to, because it would have stepped over it, too; where
+#: an iteration gains more, that gain less what the factor of 2 forgives.
+OVERSHOOT, FORGIVEN = 0.3, 0.35
 #: How fast extremes are forgotten: the lowest residuals of the safe ω, the most digits that another ω lost.
 FORGET = 0.03
-#: How fast means follow.
-FOLLOW = 0.1
 #: Digits lost beyond which tightening the tolerance isn't tried any more: ω is dropped.
 HOPELESS = 2.0
 
@@ -73,20 +69,18 @@ class Accuracy:
         1 where an ω is left alone, because it failed or answered much worse.
     reference : float
         log10 of the lowest ‖b − Ax‖/‖b‖ that the safe ω leaves; 0 before the first measurement.
-    scatter : float
-        Mean deviation in digits of what one ω leaves from the extreme that is remembered of it.
     gain : float
-        Mean digits that an iteration gains.
+        Digits that an iteration gained in the last solve that was measured.
     """
 
-    _REMEMBERED = ("lost", "checks", "banned", "reference", "scatter", "gain", "credit", "unseen", "safe_work")
+    _REMEMBERED = ("lost", "checks", "banned", "reference", "gain", "credit", "unseen", "safe_work")
 
     def __init__(self, safe: float) -> None:
         self._safe = bin_of(safe)
         self.lost = np.zeros(BINS)
         self.checks = np.zeros(BINS)
         self.banned = np.zeros(BINS)
-        self.reference = self.scatter = self.gain = self.credit = 0.0
+        self.reference = self.gain = self.credit = 0.0
         self.unseen = self.safe_work = 0.0
 
     def due(self, omega: float) -> bool:
@@ -118,7 +112,7 @@ class Accuracy:
         if lost == -np.inf:
             known = np.flatnonzero(self.checks)
             lost = float(np.interp(i, known, self.lost[known])) if len(known) else 0.0
-        return max(lost + max(min(SCATTER * self.scatter - FORGIVEN, self.gain), RESERVE), 0.0)
+        return max(lost + RESERVE, 0.0)
 
     def overshoot(self) -> float:
         """Digits beyond the tolerance that the safe ω would step, if it went on from far away."""
@@ -131,13 +125,9 @@ class Accuracy:
         its own would be; 0 if it isn't.  `gain` is what an iteration of this solve gained, in digits.
         """
         self.credit = max(self.credit - CHECK_WORK, 0.0)
-        if not self.gain:  # a step over the tolerance is anything up to one iteration's gain
-            self.gain, self.scatter = gain, 0.5 * gain
-        self.gain += FOLLOW * (gain - self.gain)
+        self.gain = gain
         level = _level(relative)
         if bin_of(omega) == self._safe:
-            if self.checks[self._safe]:
-                self._scatter(level - self.reference)
             self.checks[self._safe] += 1
             self.unseen = 0.0
             self._refer(level, lower=True)
@@ -163,22 +153,21 @@ class Accuracy:
                 self.ban(omega)
 
     def _refer(self, level: float, lower: bool) -> None:
-        """Follow the lowest levels that the safe ω leaves: down at once, up slowly."""
+        """Follow the lowest levels that the safe ω leaves: down at once, up slowly.
+
+        But a residual steps over the tolerance by less than one iteration's gain; a level that is higher by more is
+        another instance's.
+        """
         if not self.reference or (lower and level < self.reference):
             self.reference = level
         elif level > self.reference:
-            self.reference += FORGET * (level - self.reference)
+            self.reference = max(self.reference + FORGET * (level - self.reference), level - self.gain)
 
     def _note(self, omega: float, excess: float) -> None:
         i = bin_of(omega)
         lost = excess + self.digits_lost(omega)
-        if self.checks[i]:
-            self._scatter(lost - self.lost[i])
         self.lost[i] += (1.0 if lost > self.lost[i] or not self.checks[i] else FORGET) * (lost - self.lost[i])
         self.checks[i] += 1
-
-    def _scatter(self, deviation: float) -> None:
-        self.scatter += FOLLOW * (abs(deviation) - self.scatter)
 
     def ban(self, omega: float) -> None:
         """Leave this ω and its neighbours alone from now on; the safe ω is never left alone."""
