@@ -24,8 +24,8 @@ SUSPECT = 0.15
 #: Digits asked for beyond the reference: the safe ω may leave less than has been seen of it, and no solve may end
 #: above twice of that.
 RESERVE = 0.1
-#: Least digits beyond the user's tolerance that the safe ω goes on to, because it would have stepped over it, too; where
-#: an iteration gains more, that gain less what the factor of 2 forgives.
+#: Least digits beyond the user's tolerance that the safe ω goes on to, because it would have stepped over it, too;
+#: where an iteration gains more, that gain less what the factor of 2 forgives.
 OVERSHOOT, FORGIVEN = 0.3, 0.35
 #: How fast extremes are forgotten: the lowest residuals of the safe ω, the most digits that another ω lost.
 FORGET = 0.03

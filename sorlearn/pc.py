@@ -266,15 +266,16 @@ class PC:
     def _holds(self) -> bool:
         """Whether ω can just follow the matrix, so that a short solve needn't be decided; on one rank only."""
         self._hold -= 1
-        omega = self._guarded(self._follow)
-        if omega is None:
+        followed = self._guarded(self._follow)
+        if followed is None:
             self._hold = 0
             return False
+        omega, tighten = followed
         if omega != self._decision.omega or self._decision.check:
-            self._decision = self._decision._replace(omega=omega, check=0.0)
+            self._decision = self._decision._replace(omega=omega, tighten=tighten, check=0.0)
         return True
 
-    def _follow(self) -> float | None:
+    def _follow(self) -> tuple[float, float] | None:
         return self._slot.session.follow(self._slot.features.glance(self._A))
 
     @staticmethod

@@ -81,7 +81,8 @@ class Session:
     _REMEMBERED = (
         "solves", "iterations", "failures", "rescues", "safe_solves", "safe_iterations",
         "pause", "backoff", "safe_fails", "mean_iterations", "largest", "last_u", "stretch",
-        "held", "held_omega", "held_tighten", "held_rho", "decided_omega", "decided_iterations", "decided_cost",
+        "held", "held_omega", "held_tighten", "held_rho", "tightens",
+        "decided_omega", "decided_iterations", "decided_cost",
     )  # fmt: skip
 
     def __init__(
@@ -103,6 +104,7 @@ class Session:
         self.stretch = 1.0
         self.pause, self.backoff, self.safe_fails = 0, 1, False
         self.held, self.held_omega, self.held_tighten, self.held_rho = 0, settings.omega, 0.0, 0.0
+        self.tightens = False
         self.decided_omega, self.decided_iterations, self.decided_cost = settings.omega, 0, 0.0
         self.last_context: tuple[float, ...] = ()
         self.asked: Choice | None = None
@@ -137,16 +139,17 @@ class Session:
         fallback = self._fallback()
         self._resumed, self._restored = self._restored and self.held > 0, False
         if self._resumed:  # a hold that the end of a run cut short
-            omega = self.follow(context[0] if context else None)
-            if omega is not None:
-                return Decision(omega, fallback, 0.0, self.held_tighten, self.held - 1, self._limit_at(omega))
+            followed = self.follow(context[0] if context else None)
+            if followed is not None:
+                omega, tighten = followed
+                return Decision(omega, fallback, 0.0, tighten, self.held - 1, self._limit_at(omega))
             self._resumed = False
         self.held, self.last_context = 0, context
         if self.pause > 0:
             self.pause -= 1
             self.asked = None
             return Decision(fallback, fallback)
-        measured = not true_norm and self.settings.learner != "fixed"
+        self.tightens = measured = not true_norm and self.settings.learner != "fixed"
         if self._audits(measured):
             self.asked = None
             return Decision(self.settings.omega, fallback, float(measured))
@@ -192,17 +195,17 @@ class Session:
             return 0
         return min(max(int(DECISION / (0.05 * solve)), SHORT_HOLD * (solve < SHORT)), int(self.stretch) - 1)
 
-    def follow(self, rho: float | None) -> float | None:
-        """ω for a held solve of a matrix with this ρ; None where it must be decided."""
+    def follow(self, rho: float | None) -> tuple[float, float] | None:
+        """ω for a held solve of a matrix with this ρ, and digits to tighten by; None where it must be decided."""
         if rho == self.held_rho:
-            return self.held_omega
+            return self.held_omega, self.held_tighten
         omega = None if rho is None else self.learner.follow(self.decided_omega, self.last_context, rho)
         if omega is None or not self.accuracy.allows(omega):
-            return self.held_omega if self.held > PATIENCE else None
-        if self.held_tighten and abs(bin_of(omega) - bin_of(self.decided_omega)) > 1:  # may lose more digits there
-            return None
+            return (self.held_omega, self.held_tighten) if self.held > PATIENCE else None
+        if self.tightens and bin_of(omega) != bin_of(self.held_omega):
+            self.held_tighten = self.accuracy.digits_lost(omega)
         self.held_rho, self.held_omega = rho, omega
-        return omega
+        return omega, self.held_tighten
 
     def _limit_at(self, omega: float) -> float:
         """Iterations after which a trial is cut off: the guard's limit, or what only a catastrophe exceeds."""

@@ -13,8 +13,8 @@ from .sampling import draw
 #: Number m of Chebyshev polynomials, as in the paper's experiments.
 _FEATURES = 6
 _DEGREES = np.arange(_FEATURES)
-#: A thousandth of an observation: of the fits that few contexts allow it picks the one nearest zero, which is optimistic
-#: about contexts that an arm hasn't seen, so that it is tried there.
+#: A thousandth of an observation: of the fits that few contexts allow it picks the one nearest zero, which is
+#: optimistic about contexts that an arm hasn't seen, so that it is tried there.
 _RIDGE = 1e-3 * np.eye(_FEATURES)
 #: α of the paper in units of the losses' range: how far a Lipschitz function is from m polynomials.
 _ALPHA = (pi + 2.0 / pi * log(2 * _FEATURES + 1)) / (2 * (_FEATURES + 1))
