@@ -50,8 +50,7 @@ class _Sample:
         self.starts = np.concatenate([[0], np.cumsum(np.diff(ai)[chosen])[:-1]])
         self.diagonal = np.flatnonzero(on_diagonal[self.entries])
         self.skewed, self.looks = False, 0
-        self.lower = aj[self.entries] < rows[self.entries]
-        self.upper = aj[self.entries] > rows[self.entries]
+        self.lower, self.upper = _triangles(ai, aj, chosen)
         self.inodes = _has_inodes(ai, aj)
 
     def fits(self, block: Any) -> bool:
@@ -63,7 +62,7 @@ class _Sample:
         """(ρ max, ρ mean, skew) of the chosen rows; ρ = 1 − row sum/diagonal."""
         v = values[self.entries]
         shares = (np.add.reduceat(v, self.starts) / v[self.diagonal]).tolist()
-        skew = self._skew(np.abs(v)) if self.skewed or self.looks % SKEW_EVERY == 0 else 0.0
+        skew = self._skew(values) if self.skewed or self.looks % SKEW_EVERY == 0 else 0.0
         self.skewed = abs(skew) > 1e-6
         self.looks += 1
         least = min(shares)
@@ -71,9 +70,25 @@ class _Sample:
         self.probe = (int(self.chosen[k]), int(self.diagonal[k] - self.starts[k]))
         return max(1.0 - least, 0.0), 1.0 - sum(shares) / len(shares), skew
 
-    def _skew(self, size: np.ndarray) -> float:
-        lower, upper = float(size @ self.lower), float(size @ self.upper)
+    def _skew(self, values: np.ndarray) -> float:
+        lower, upper = (float(np.abs(values[places]).sum()) for places in (self.lower, self.upper))
         return 0.5 * log(lower / upper) if lower > 0.0 and upper > 0.0 else 0.0
+
+
+def _triangles(ai: np.ndarray, aj: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Places of the chosen rows' entries below and above the diagonal, each with that of its transpose.
+
+    Without the transposes the sums of a symmetric matrix would differ.
+    """
+    lower, upper = [], []
+    for i in chosen.tolist():
+        for place in range(ai[i], ai[i + 1]):
+            j = int(aj[place])
+            if j != i:
+                (lower if j < i else upper).append(place)
+                mirrored = ai[j] + np.flatnonzero(aj[ai[j] : ai[j + 1]] == i)
+                (upper if j < i else lower).extend(mirrored.tolist())
+    return np.array(lower, int), np.array(upper, int)
 
 
 def _values(block: Any) -> np.ndarray:

@@ -1,0 +1,50 @@
+"""What a few rows tell of a matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from petsc4py import PETSc
+from systems import laplacian
+
+from sorlearn.context import Features
+
+
+def look(A):
+    """ρ max, ρ mean, skew as they reach the learner of a run on one process."""
+    features = Features()
+    return features.context(features.look(A), 1e-8)[:3]
+
+
+def random_symmetric(n, seed):
+    rng = np.random.default_rng(seed)
+    A = PETSc.Mat().createAIJ((n, n), nnz=n, comm=PETSc.COMM_SELF)
+    for i, j in rng.integers(n, size=(6 * n, 2)).tolist():
+        if i != j:
+            value = -float(rng.random())
+            A.setValue(i, j, value)
+            A.setValue(j, i, value)
+    for i in range(n):
+        A.setValue(i, i, 12.0 + float(rng.random()))
+    A.assemble()
+    return A
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_symmetric_matrix_has_no_skew(seed):
+    """Whichever rows are looked at: those of the Laplacian's last lines have more entries below the diagonal."""
+    assert look(random_symmetric(200, seed))[2] == pytest.approx(0.0, abs=1e-12)
+    assert look(laplacian(24, -0.1 * seed, comm=PETSc.COMM_SELF))[2] == 0.0
+
+
+@pytest.mark.parametrize("wind", [-0.5, 0.3])
+def test_skew_of_convection_is_that_of_all_rows(wind):
+    n = 400
+    A = PETSc.Mat().createAIJ((n, n), nnz=3, comm=PETSc.COMM_SELF)
+    for i in range(n):
+        A.setValue(i, i, 2.0)
+        for j, value in ((i - 1, -1.0 - wind), (i + 1, -1.0 + wind)):
+            if 0 <= j < n:
+                A.setValue(i, j, value)
+    A.assemble()
+    assert look(A)[2] == pytest.approx(0.5 * np.log((1 + wind) / (1 - wind)), rel=1e-12)
