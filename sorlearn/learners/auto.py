@@ -12,7 +12,7 @@ STEP = 0.1  # of the grid of u
 EPSILON = np.exp(np.linspace(-7.0, -0.5, 8))  # how far 1 − ρ² may be from what the minimiser obeys, one a member
 FLAT = -1.2  # minimiser of the member that heeds the context for the level alone
 BLIND = np.array([0.0, -0.7, -1.4, -2.1])  # minimisers of the members that ignore the context
-OTHERS_LOGWEIGHT = -1.5  # theory explains most matrices: the others start with less weight
+FLAT_LOGWEIGHT, BLIND_LOGWEIGHT = -2.0, -3.0  # theory explains most matrices: the others start with less weight
 OFFSET, SLOPE = np.repeat([-0.8, -1.8], 4), np.tile([-1.0, -0.5, 0.5, 1.0], 2)  # minimisers over a user's context
 V_MIN, V_MAX, V_STEP = -4.4, 0.5, 0.05  # tabulated minimisers
 GAP_SLOTS = 226  # slots of log(1 − ρ²), 25 to a unit, from e⁻⁹ to 1
@@ -102,7 +102,7 @@ class Auto(Learner):
         self.aware = self.theory + 1
         self.weights = np.tile(MEAN, (self.members, 1))
         self.P = np.tile(np.diag(VARIANCE), (self.members, 1, 1))
-        self.logw = np.where(np.arange(self.members) < self.theory, 0.0, OTHERS_LOGWEIGHT)
+        self.logw = np.array([0.0] * self.theory + [FLAT_LOGWEIGHT] + [BLIND_LOGWEIGHT] * len(BLIND))
         self.noise = np.full(2, NOISE)
         self.top, self.x, self.scale = 1.0, 0.0, 0.0
         self.trend = 0.0  # mean surprise of the last ten solves or so, in standard deviations
