@@ -138,19 +138,17 @@ class Accuracy:
         self._note(omega, excess)
         return 0.0
 
-    def settle(self, omega: float, before: float, after: float, iterations: int, digits: float = OVERSHOOT) -> None:
-        """A suspicion was looked into: the safe ω went on for `iterations` and left ‖b − Ax‖/‖b‖ at `after`.
+    def settle(self, omega: float, before: float, after: float, digits: float = OVERSHOOT) -> None:
+        """A suspicion was looked into: the safe ω went on and left ‖b − Ax‖/‖b‖ at `after`.
 
-        It was asked for `digits` beyond the tolerance, of which it would have gone `OVERSHOOT` by itself; a single
-        iteration for more than that proves nothing.
-        What it left above the reference the instance is to blame for, not ω.
+        It was asked for `digits` beyond the tolerance, of which it would have gone `OVERSHOOT` by itself.  What it left
+        above the reference the instance is to blame for, not ω.
         """
         level = _level(after) + digits - OVERSHOOT
         self._refer(level, lower=False)
-        if iterations > (digits > OVERSHOOT):
-            self._note(omega, _level(before) - max(level, self.reference))
-            if self.lost[bin_of(omega)] > HOPELESS:
-                self.ban(omega)
+        self._note(omega, _level(before) - max(level, self.reference))
+        if self.lost[bin_of(omega)] > HOPELESS:
+            self.ban(omega)
 
     def _refer(self, level: float, lower: bool) -> None:
         """Follow the lowest levels that the safe ω leaves: down at once, up slowly.

@@ -247,7 +247,7 @@ class Rescue:
             iterations = self._go_on(ksp, b, x, float(digits[0]))
             after = relative_residual(A, b, x, self._work, transposed)
             if session:
-                guarded(session.accuracy.settle, omega, relative, after, iterations, float(digits[0]))
+                guarded(session.accuracy.settle, omega, relative, after, float(digits[0]))
         _checking.end()
         return iterations
 

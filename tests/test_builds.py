@@ -129,7 +129,7 @@ def test_learning_and_fixed_omega(build, tmp_path, nprocs):
 
 @pytest.mark.parametrize(
     ("file", "without"),
-    [("test_equivalence.py", ""), ("test_rescue.py", "ex13 np2"), ("test_ksp.py", "inside view np2")],
+    [("test_equivalence.py", ""), ("test_rescue.py", "ex13 tutorials np2"), ("test_ksp.py", "inside view np2")],
 )
 def test_the_tests_of_the_default_build(build, file, without):
     """Those that need no C application; on two ranks the ones that are cheap."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from petsc4py import PETSc
 from systems import fill, laplacian, random_rhs, solver, true_residual
 
@@ -55,6 +56,29 @@ def test_a_user_s_context_is_asked_in_every_solve():
     for _ in range(SOLVES):
         ksp.solve(b, x)
     assert len(seen) == len(tuner(ksp).records) == SOLVES
+
+
+@pytest.mark.parametrize("where", ["context.Features.glance", "session.Session.follow", "learners.auto.Auto.follow"])
+def test_an_error_between_decisions_is_told_once(where, monkeypatch, capfd):
+    A = laplacian(8)
+    ksp = solver(A, f"{where.rpartition('.')[0]}_", ksp_norm_type="unpreconditioned")
+    b, x = random_rhs(A)
+    while tuner(ksp)._hold == 0:
+        ksp.solve(b, x)
+
+    def fails(*arguments):
+        raise RuntimeError("injected")
+
+    monkeypatch.setattr(f"sorlearn.{where}", fails)
+    omegas = set()
+    for t in range(50):
+        fill(A, 8, shift=-1.0, scale=diffusion(t))
+        ksp.setOperators(A)
+        ksp.solve(b, x)
+        assert ksp.getConvergedReason() > 0
+        omegas.add(tuner(ksp).omega)
+    assert len(omegas) == 1
+    assert capfd.readouterr().err.count("RuntimeError: injected") == 1
 
 
 def test_a_failure_between_decisions_ends_them():
