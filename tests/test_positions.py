@@ -166,7 +166,7 @@ def view_of(ksp, tmp_path):
     return path.read_text() if ksp.comm.rank == 0 else None
 
 
-def solve(place, pc, more, tmp_path, solves=4):
+def solve(place, pc, more, tmp_path, solves=8):
     """The place with this kind of PC; `more` are its further options, without prefix."""
     words = [place.typed.format(pc=pc), f"-ksp_rtol {RTOL}"]
     for prefix in place.prefixes.split(" "):

@@ -166,7 +166,7 @@ def test_the_same_name_in_one_group_after_the_other(first, capfd):
 #: What is made to raise: where, the rank (−1 for the last), and how many calls go well before.
 FAULTS = [
     (Session, "decide", 0, 0), (Session, "decide", 0, 3), (Session, "learn", 0, 0), (Session, "learn", 0, 3),
-    (Accuracy, "suspicious", 0, 1), (Features, "look", 0, 2), (Features, "look", -1, 0), (Features, "look", -1, 2),
+    (Accuracy, "shortfall", 0, 1), (Features, "look", 0, 2), (Features, "look", -1, 0), (Features, "look", -1, 2),
 ]  # fmt: skip
 
 
