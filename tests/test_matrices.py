@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import NamedTuple
 
@@ -168,7 +167,8 @@ ksp.setOperators(A)
 try:
     ksp.solve(*random_rhs(A))
 except PETSc.Error as error:
-    print("refused on", comm.rank, *[error.ierr][:{codes}], flush=True)
+    with open("{make}-refused", "a") as file:  # an aborted job may lose what it has printed
+        print("on", comm.rank, *[error.ierr][:{codes}], file=file)
     comm.tompi4py().Abort(1)  # the others wait for this rank
 """
 #: From then on petsc4py gives every error inside a Python PC a code of its own.
@@ -280,8 +280,8 @@ def zero_on_one_rank(tmp_path, nprocs, **fields):
 def test_zero_diagonal_on_one_rank(tmp_path, nprocs, rank, before):
     """This rank gets the error that native SOR gives it, and the job ends."""
     sor, ours = zero_on_one_rank(tmp_path, nprocs, rank=rank, before=before)
-    for result in (sor, ours):
-        assert re.findall("refused on .*", result.stdout) == [f"refused on {rank}" + " 75" * CODES]
+    for make, result in (("native", sor), ("solver", ours)):
+        assert (tmp_path / f"{make}-refused").read_text() == f"on {rank}" + " 75" * CODES + "\n"
         assert result.returncode != 0
     said = [line for line in ours.stderr.splitlines() if line.startswith("sorlearn: ")]
     assert len(said) == 1 and "'z_'" in said[0] and "row 3" in said[0]

@@ -87,7 +87,7 @@ def test_ex13_trials_fail_and_are_repaired(tutorial, tmp_path):
 @pytest.mark.parametrize(("name", "arguments"), [
     ("ksp/ksp/tutorials/ex45.c", "-da_grid_x 15 -da_grid_y 15 -da_grid_z 15 -ksp_type cg -ksp_max_it 16"),
     ("ksp/ksp/tutorials/ex9.c", "-m 20 -n 20 -ksp_max_it 18"),
-    ("snes/tutorials/ex5.c", "-da_grid_x 17 -da_grid_y 17 -ksp_type bcgs -ksp_max_it 13"),
+    ("snes/tutorials/ex19.c", "-da_grid_x 8 -da_grid_y 8 -ksp_type bcgs -ksp_max_it 12"),
 ])  # fmt: skip
 def test_tutorials_whose_first_trial_fails(tutorial, tmp_path, name, arguments):
     """They end at the first failure natively."""
