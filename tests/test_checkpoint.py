@@ -29,13 +29,14 @@ import petsc4py
 petsc4py.init(sys.argv)
 from petsc4py import PETSc
 sys.path.insert(0, {tests!r})
-from systems import from_options, laplacian, random_rhs
+from systems import fill, from_options, laplacian, random_rhs
 start, stop = int(sys.argv[1]), int(sys.argv[2])
 A = laplacian(12)
 ksp = from_options(A, "heat_")
 tuner, omegas = ksp.getPC().getPythonContext(), []
 for seed in range(start, stop):
     tuner.context = {context}
+    fill(A, 12, shift=-0.1 * (seed % 5))
     b, x = random_rhs(A, seed)
     ksp.solve(b, x)
     assert ksp.getConvergedReason() > 0
