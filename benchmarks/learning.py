@@ -31,13 +31,17 @@ class Case(NamedTuple):
     table: str
     bars: tuple[tuple[int, float], ...]
     against: str = "best"
-    context: str = "matrix"  # or: none, constant, shuffled, mixed (instances shuffled as well), idle (a user's number)
+    #: Or: none, constant, shuffled, mixed (instances shuffled as well), idle (a user's number that means nothing),
+    #: diffusion (the heat problem's coefficient, up to a factor, as a user's number: what the paper tells its learners).
+    context: str = "matrix"
 
 
 CASES = {
     "heat2d n_x=50": Case("heat50", ((1000, 1.01), (5000, 1.01))),
     "heat2d n_x=100": Case("heat100", ((1000, 1.01), (5000, 1.01))),
     "heat2d n_x=200": Case("heat200", ((200, 1.01), (1000, 1.01))),
+    "n_x=50, told diffusion": Case("heat50", ((5000, 1.05),), context="diffusion"),
+    "n_x=100, told diffusion": Case("heat100", ((5000, 1.05),), context="diffusion"),
     "shifts, SOR": Case("shifts", ((1000, 1.035), (5000, 1.015))),
     "constant matrix": Case("constant", ((20, 1.07), (100, 1.015))),
     "jumps": Case("jumps", ((400, 1.02),)),
@@ -85,6 +89,8 @@ def prepare(case: Case) -> Suite:
     repeats = -(-case.bars[-1][0] // len(table.its))
     if case.context == "idle":
         context = rng.standard_normal((len(context), 1))
+    if case.context == "diffusion":
+        context = context[:, :1] / (1.0 - context[:, :1])
     tuples = [() if case.context == "none" else tuple(row) for row in context.tolist()]
     work = (table.its + 1) / np.maximum(table.start - table.end, 0.5)
     return Suite(np.tile(table.its, (repeats, 1)), np.tile(work, (repeats, 1)), tuples * repeats)
@@ -168,6 +174,8 @@ def plot(results: dict[str, tuple[Case, Suite, dict]], names: list[str], path: P
             axis.loglog(solves, np.maximum(found[name]["regret"], 0.5), label=name)
         axis.set_title(label)
     axes.flat[0].legend(fontsize=7)
+    for axis in axes.flat[len(results) :]:
+        axis.remove()
     figure.supxlabel("solves")
     figure.supylabel("iterations more than with the best ω of each instance")
     figure.tight_layout()
