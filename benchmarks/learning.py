@@ -32,7 +32,7 @@ class Case(NamedTuple):
     bars: tuple[tuple[int, float], ...]
     against: str = "best"
     #: Or: none, constant, shuffled, mixed (instances shuffled as well), idle (a user's number that means nothing),
-    #: diffusion (the heat problem's coefficient, up to a factor, as a user's number: what the paper tells its learners).
+    #: diffusion (the heat problem's coefficient, up to a factor, as a user's number, as in the paper's experiment).
     context: str = "matrix"
 
 
