@@ -160,7 +160,7 @@ class Session:
         check = tighten = 0.0
         if measured:
             check, tighten = float(self.accuracy.due(omega)), self.accuracy.digits_lost(omega)
-        hold = 0 if self.ledger else self._hold(omega, nonzeros)
+        hold = 0 if self.ledger or check else self._hold(omega, nonzeros)  # a check may change what is decided next
         self.held, self.held_omega, self.held_tighten = hold, omega, tighten
         self.held_rho, self.decided_omega = context[0] if context else 0.0, omega
         limit, overshoot = self._limit_at(omega), self.accuracy.overshoot()
