@@ -398,7 +398,7 @@ class PC:
         self._active = False
         rescue.give_back(ksp)
         self._guarded(self._finish, ksp, b, x, seconds)
-        self._A = None
+        self._A, self.omega = None, self._decision.omega  # not that of a repeat
         if rescue.refused is not None:
             refused, rescue.refused, self._interrupted, self._ksp = rescue.refused, None, True, (0, 0)
             raise refused

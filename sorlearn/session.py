@@ -25,7 +25,7 @@ from .options import STEM, Settings
 #: Solves between two saves, and records kept for Python programs.
 SAVE_EVERY, RECORDS = 500, 1000
 #: Seconds that deciding and learning take, and the parts of an iteration: callbacks, and a nonzero's way from memory.
-DECISION, CALLBACK, NONZERO = 60e-6, 1.0e-6, 2.2e-9
+DECISION, CALLBACK, NONZERO = 100e-6, 1.0e-6, 2.2e-9
 #: Solves decided one by one before deciding may pause, per second that one takes, and at most.
 WARM_UP, MOST_WARM_UP = 5e5, 500
 #: Solves that it pauses for at most; those that it may pause for where one takes fewer than so many seconds.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from petsc4py import PETSc
-from systems import fill, laplacian, random_rhs, solver, true_residual
+from systems import fill, laplacian, native, random_rhs, solver, true_residual
 
 WARM_UP, SOLVES = 100, 400
 
@@ -56,6 +56,18 @@ def test_a_user_s_context_is_asked_in_every_solve():
     for _ in range(SOLVES):
         ksp.solve(b, x)
     assert len(seen) == len(tuner(ksp).records) == SOLVES
+
+
+def test_omega_is_that_of_the_trial_after_a_repair():
+    A = laplacian(20)
+    b, x = random_rhs(A)
+    reference = native(A)
+    reference.solve(b, x)
+    ksp = solver(A, "repaired_", pc_sorlearn_learner="tsallis_inf", pc_sorlearn_omega_min=1.94,
+                 pc_sorlearn_omega_max=1.96, ksp_max_it=reference.getIterationNumber())  # fmt: skip
+    ksp.solve(b, x)
+    assert tuner(ksp).records[-1].rescued
+    assert tuner(ksp).omega == tuner(ksp).records[-1].omega >= 1.94
 
 
 @pytest.mark.parametrize("where", ["context.Features.glance", "session.Session.follow", "learners.auto.Auto.follow"])
