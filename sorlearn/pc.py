@@ -354,7 +354,7 @@ class PC:
                     f"run:\n{traceback.format_exc()}"
                 )
                 sys.stderr.flush()
-            self._broken = True
+            self._broken, self._hold = True, 0
             return None
 
     def _decide(self, ksp: Any) -> None:
@@ -430,8 +430,7 @@ class PC:
             weight=INODE_WEIGHT if inode_free else 1.0,
             flops=PETSc.Log.getFlops() - self._flops if self._settings.cost == "flops" else 0.0,
         )  # fmt: skip
-        self._guarded(session.learn, record, self._true_norm)
-        self._hold = session.held
+        self._hold = self._guarded(session.learn, record, self._true_norm) or 0
         _learning.end()
 
 

@@ -231,12 +231,11 @@ class Session:
         if worked != self.settings.omega:
             self.safe_fails = True
 
-    def learn(self, record: SolveRecord, true_norm: bool) -> None:
-        """Charge the solve, tell the learner, and write it down."""
+    def learn(self, record: SolveRecord, true_norm: bool) -> int:
+        """Charge the solve, tell the learner, and write it down; returns how many solves may go by undecided."""
         if self._resumed:
             self._resumed = False
-            self.skip(record.iterations)
-            return
+            return self.skip(record.iterations)
         choice, loss = self.asked, COSTS[self.settings.cost](record)
         if not true_norm and self.settings.cost == "work":
             digits = max(record.digits - self.accuracy.digits_lost(record.omega), MIN_DIGITS)
@@ -256,6 +255,7 @@ class Session:
             self._update(choice, record, self._steady(loss) if self.settings.cost == "time" else loss)
         self._count(record)
         self._write(record)
+        return self.held
 
     def _update(self, choice: Choice, record: SolveRecord, loss: float) -> None:
         played = bin_of(record.omega)

@@ -70,12 +70,15 @@ def test_omega_is_that_of_the_trial_after_a_repair():
     assert tuner(ksp).omega == tuner(ksp).records[-1].omega >= 1.94
 
 
-@pytest.mark.parametrize("where", ["context.Features.glance", "session.Session.follow", "learners.auto.Auto.follow"])
+@pytest.mark.parametrize("where", [
+    "context.Features.glance", "session.Session.follow", "learners.auto.Auto.follow", "session.Session.skip",
+    "session.Session._write",
+])  # fmt: skip
 def test_an_error_between_decisions_is_told_once(where, monkeypatch, capfd):
     A = laplacian(8)
-    ksp = solver(A, f"{where.rpartition('.')[0]}_", ksp_norm_type="unpreconditioned")
+    ksp = solver(A, f"{where}_", ksp_norm_type="unpreconditioned")
     b, x = random_rhs(A)
-    while tuner(ksp)._hold == 0:
+    while tuner(ksp)._hold < 8:
         ksp.solve(b, x)
 
     def fails(*arguments):
@@ -88,7 +91,7 @@ def test_an_error_between_decisions_is_told_once(where, monkeypatch, capfd):
         ksp.setOperators(A)
         ksp.solve(b, x)
         assert ksp.getConvergedReason() > 0
-        omegas.add(tuner(ksp).omega)
+        omegas |= {tuner(ksp).omega} if tuner(ksp)._broken else set()
     assert len(omegas) == 1
     assert capfd.readouterr().err.count("RuntimeError: injected") == 1
 
