@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from petsc4py import PETSc
 
-from sorlearn import session
+from sorlearn.tuning import session
 
 N = 8
 WARM_UP, SAMPLES = 0.3, 50

@@ -9,11 +9,11 @@ __all__ = ["KSP", "PC", "attach"]
 def __getattr__(name: str) -> Any:
     """Import PETSc's side only when it is asked for: importing sorlearn initialises neither PETSc nor MPI."""
     if name == "PC":
-        from .pc import PC
+        from .petsc.pc import PC
 
         return PC
     if name == "KSP":
-        from .ksp import KSP
+        from .petsc.ksp import KSP
 
         return KSP
     raise AttributeError(f"module 'sorlearn' has no attribute {name!r}")
@@ -42,7 +42,7 @@ def attach(ksp: Any, *, context: Any = None, **options: Any) -> Any:
     OptionError
         If an option has a value it can't have.
     """
-    from .pc import PC
+    from .petsc.pc import PC
 
     if isinstance(context, tuple):
         options = {"context_min": context[0], "context_max": context[1], **options}

@@ -7,7 +7,8 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from . import __version__, journal, options, report
+from . import __version__, options
+from .records import journal, report
 
 PETSCRC = Path(__file__).with_name("petscrc")
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any, Callable
 
-from .cost import COSTS
 from .errors import OptionError
 from .learners import LEARNERS, Space, learner_class
+from .tuning.cost import COSTS
 
 STEM = "pc_sorlearn_"
 

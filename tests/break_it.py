@@ -7,7 +7,7 @@ import os
 
 from petsc4py import PETSc
 
-from sorlearn.pc import PC
+from sorlearn.petsc.pc import PC
 
 __all__ = ["PC"]
 WHERE = os.environ["SORLEARN_TEST_FAULT"]

@@ -12,7 +12,7 @@ from conftest import ROOT, run
 from petsc4py import PETSc
 from systems import fill, laplacian, native, random_rhs, solver, true_residual
 
-from sorlearn.accuracy import CHECK_WORK, FEW, HOPELESS, SHARE, Accuracy, bin_of
+from sorlearn.tuning.accuracy import CHECK_WORK, FEW, HOPELESS, SHARE, Accuracy, bin_of
 
 LEARNERS = ["auto", "tsallis_inf"]
 INDEFINITE = {"ksp_type": "gmres", "ksp_rtol": 1e-6, "ksp_max_it": 2000}

@@ -16,11 +16,12 @@ from conftest import ENVIRONMENT, FLAGS, ROOT, run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sorlearn import checkpoint, session
 from sorlearn.errors import StateError
 from sorlearn.learners import LEARNERS
 from sorlearn.options import Settings
-from sorlearn.session import Registry, Session, kin
+from sorlearn.records import checkpoint
+from sorlearn.tuning import session
+from sorlearn.tuning.session import Registry, Session, kin
 
 #: A run that can stop after `first` of `first + second` solves; prints the ω of all.
 RUN = """
@@ -119,7 +120,7 @@ def test_petsc4py_program_saves_however_it_ends(tmp_path, end):
 def test_kill_while_saving_leaves_a_good_state(tmp_path):
     code = f"""
 import numpy as np
-from sorlearn import checkpoint
+from sorlearn.records import checkpoint
 state = {{"K": np.arange(20000.0), "n": 0}}
 while True:
     state["n"] += 1

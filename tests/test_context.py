@@ -7,7 +7,7 @@ import pytest
 from petsc4py import PETSc
 from systems import laplacian
 
-from sorlearn.context import Features
+from sorlearn.petsc.context import Features
 
 
 def look(A):

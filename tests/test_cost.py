@@ -8,7 +8,7 @@ from conftest import run
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sorlearn.cost import COSTS, MIN_DIGITS, SolveRecord, Steady, finite
+from sorlearn.tuning.cost import COSTS, MIN_DIGITS, SolveRecord, Steady, finite
 
 RECORD = SolveRecord(solve=1, omega=1.5, iterations=15, reason=2, seconds=0.5, digits=8.0, flops=3e6)
 

@@ -10,7 +10,7 @@ import pytest
 from petsc4py import PETSc
 from systems import CLASS, laplacian, random_rhs
 
-from sorlearn.sor import library
+from sorlearn.petsc.sor import library
 
 #: From 3.20 on petsc4py gives every error inside a Python PC a code of its own.
 KEEPS_CODES = PETSc.Sys.getVersion() < (3, 20)

@@ -9,22 +9,27 @@ from conftest import FLAGS, ROOT, run
 
 #: What is made to fail: `module:Class.method`, or `module:function`.
 SURFACE = [
-    "session:Session.__init__", "session:Session.decide", "session:Session.learn", "session:Session.failed",
-    "session:Session.skip", "session:Session.save", "session:Session.state", "session:Session.summary",
-    "session:Session._write", "session:Session._count", "session:Registry.acquire", "session:Registry.release",
-    "session:Registry.session", "accuracy:Accuracy.due", "accuracy:Accuracy.digits_lost",
-    "accuracy:Accuracy.shortfall", "accuracy:Accuracy.settle", "accuracy:Accuracy.earn", "accuracy:Accuracy.ban",
-    "accuracy:Accuracy.allows", "journal:Journal.__init__", "journal:Journal.write", "checkpoint:save",
-    "checkpoint:load", "context:Features.__init__", "context:Features.look",
-    "context:Features.context", "comm:Comm.__init__",
-    "learners.auto:Auto.__init__", "learners.auto:Auto._choose", "learners.auto:Auto._update",
-    "learners.base:Learner.state", "cost:SolveRecord.__new__", "cost:work",
+    "tuning.session:Session.__init__", "tuning.session:Session.decide", "tuning.session:Session.learn",
+    "tuning.session:Session.failed", "tuning.session:Session.skip", "tuning.session:Session.save",
+    "tuning.session:Session.state", "tuning.session:Session.summary", "tuning.session:Session._write",
+    "tuning.session:Session._count", "tuning.session:Registry.acquire", "tuning.session:Registry.release",
+    "tuning.session:Registry.session", "tuning.accuracy:Accuracy.due", "tuning.accuracy:Accuracy.digits_lost",
+    "tuning.accuracy:Accuracy.shortfall", "tuning.accuracy:Accuracy.settle", "tuning.accuracy:Accuracy.earn",
+    "tuning.accuracy:Accuracy.ban", "tuning.accuracy:Accuracy.allows", "records.journal:Journal.__init__",
+    "records.journal:Journal.write", "records.checkpoint:save", "records.checkpoint:load",
+    "petsc.context:Features.__init__", "petsc.context:Features.look", "petsc.context:Features.context",
+    "petsc.collective:Comm.__init__", "learners.auto:Auto.__init__", "learners.auto:Auto._choose",
+    "learners.auto:Auto._update", "learners.base:Learner.state", "tuning.cost:SolveRecord.__new__",
+    "tuning.cost:work",
 ]  # fmt: skip
 #: What a run of 40 solves needn't come to, so that there may be no message.
 RARE = ["failed", "ban", "settle", "skip", "summary"]
 #: The way to the other ranks: one function for each of its stations.
-PARALLEL = ["session:Session.__init__", "session:Session.decide", "session:Session.learn", "checkpoint:save",
-            "accuracy:Accuracy.shortfall", "context:Features.look", "context:Features.context"]  # fmt: skip
+PARALLEL = [
+    "tuning.session:Session.__init__", "tuning.session:Session.decide", "tuning.session:Session.learn",
+    "records.checkpoint:save", "tuning.accuracy:Accuracy.shortfall", "petsc.context:Features.look",
+    "petsc.context:Features.context",
+]  # fmt: skip
 ALL_RANKS = -1
 SCRIPT = """
 import sys
@@ -103,7 +108,7 @@ def test_other_ranks_go_the_same_way(tmp_path, where):
     check(broken(tmp_path, 2, where, after=2 if where.endswith("learn") else 0), where)
 
 
-@pytest.mark.parametrize("where", ["context:Features.look", "session:Registry.acquire"])
+@pytest.mark.parametrize("where", ["petsc.context:Features.look", "tuning.session:Registry.acquire"])
 def test_a_fault_on_the_other_rank_only(tmp_path, where):
     result = broken(tmp_path, 2, where, 0, rank=1)
     assert result.stderr.count("sorlearn: ") == 1
@@ -118,12 +123,14 @@ def test_no_way_to_the_other_ranks(tmp_path):
 def test_a_solver_rebuilt_every_step_says_it_once(tmp_path):
     script = tmp_path / "app.py"
     script.write_text(REBUILT.format(tests=str(ROOT / "tests")))
-    env = {"SORLEARN_TEST_FAULT": "session:Session.learn", "SORLEARN_TEST_AFTER": "2", "SORLEARN_TEST_RANK": "0"}
+    env = {"SORLEARN_TEST_FAULT": "tuning.session:Session.learn", "SORLEARN_TEST_AFTER": "2", "SORLEARN_TEST_RANK": "0"}
     result = run(2, sys.executable, script, env=env, cwd=tmp_path, timeout=60)
     assert result.stderr.count("sorlearn: ") == 1, result.stderr
 
 
-@pytest.mark.parametrize("where", ["session:Session.decide", "session:Session.learn", "learners.auto:Auto._choose"])
+@pytest.mark.parametrize(
+    "where", ["tuning.session:Session.decide", "tuning.session:Session.learn", "learners.auto:Auto._choose"]
+)
 def test_c_application(compiled, tmp_path, where):
     heat = compiled(ROOT / "demos/c/heat.c")
     arguments = "-da_grid_x 15 -da_grid_y 15 -ts_max_steps 10 -ksp_converged_reason".split()

@@ -15,8 +15,8 @@ from conftest import ENVIRONMENT, FLAGS, ROOT, run
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sorlearn.cost import SolveRecord
-from sorlearn.journal import Journal, line, read
+from sorlearn.records.journal import Journal, line, read
+from sorlearn.tuning.cost import SolveRecord
 
 KEYS = {
     "schema": int, "solve": int, "name": str, "omega": float, "iterations": int, "reason": int, "cost": float,

@@ -14,8 +14,8 @@ from systems import fill, from_options, laplacian, native, random_rhs, true_resi
 from test_clients import SOLVED
 
 from sorlearn.learners import Choice
-from sorlearn.ledger import CONSTANT, CUT, Ledger
-from sorlearn.pc import PC
+from sorlearn.petsc.pc import PC
+from sorlearn.tuning.ledger import CONSTANT, CUT, Ledger
 
 GUARDED = "-python -ksp_type python -ksp_python_type sorlearn.KSP -sorlearn_ksp_type"
 DIVERGED_ITS = int(PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT)

@@ -165,7 +165,7 @@ def test_reused_preconditioner_sweeps_the_matrix_that_it_was_set_up_for():
 
 def test_a_new_matrix_at_an_old_address_is_looked_at():
     """Same address, same state count, other values: only PETSc's id tells them apart."""
-    from sorlearn.context import Features
+    from sorlearn.petsc.context import Features
 
     features, seen, handles = Features(), [], set()
     for step in range(40):
@@ -210,7 +210,7 @@ def test_flat_memory(case, count, most):
 
 
 def test_registry_forgets_the_oldest_kinds():
-    from sorlearn.session import Registry
+    from sorlearn.tuning.session import Registry
 
     registry = Registry()
     for i in range(1000):

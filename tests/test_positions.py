@@ -11,7 +11,7 @@ from petsc4py import PETSc
 from systems import CLASS, laplacian, random_rhs, true_residual
 
 import sorlearn
-import sorlearn.pc
+import sorlearn.petsc.pc
 
 #: Every ω but the safe one would be far from it, and chosen at once.
 LEARNER = "tsallis_inf"
@@ -257,7 +257,7 @@ def test_eigenvalues_are_estimated_at_the_safe_omega(monkeypatch):
             used[running[-1]].add(self.omega)
             super().apply(pc, x, y)
 
-    monkeypatch.setattr(sorlearn.pc, "PC", Spy)
+    monkeypatch.setattr(sorlearn.petsc.pc, "PC", Spy)
     PETSc.Options().insertString(f"-est_ksp_type chebyshev -est_ksp_chebyshev_esteig 0,0.1,0,1.1 -est_ksp_rtol {RTOL}")
     ksp = PETSc.KSP().create()
     ksp.setOptionsPrefix("est_")

@@ -9,11 +9,11 @@ import pytest
 from petsc4py import PETSc
 from systems import fill, laplacian, random_rhs, solver, true_residual
 
-import sorlearn.pc
-from sorlearn.accuracy import Accuracy
-from sorlearn.context import Features
+import sorlearn.petsc.pc
 from sorlearn.learners import LEARNERS
-from sorlearn.session import Session
+from sorlearn.petsc.context import Features
+from sorlearn.tuning.accuracy import Accuracy
+from sorlearn.tuning.session import Session
 
 MPI = pytest.importorskip("mpi4py.MPI")
 WORLD = PETSc.COMM_WORLD
@@ -100,7 +100,7 @@ def test_clocks_that_differ(monkeypatch):
     rng = np.random.default_rng(WORLD.rank)
     slow = WORLD.rank == WORLD.size - 1
     clock = itertools.accumulate(iter(lambda: float(rng.uniform(1, 2)) * (100.0 if slow else 1e-3), None))
-    monkeypatch.setattr(sorlearn.pc, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(sorlearn.petsc.pc, "perf_counter", lambda: next(clock))
     solves = Watched(laplacian(N), "clock_", pc_sorlearn_cost="time")
     for seed in range(2 * FEW):
         solves.solve(seed)

@@ -12,10 +12,10 @@ from conftest import FLAGS, ROOT, run
 from petsc4py import PETSc
 from systems import laplacian, native, random_rhs, solver, true_residual
 
-from sorlearn.accuracy import bin_of
 from sorlearn.learners import LEARNERS, Choice
-from sorlearn.pc import PC
-from sorlearn.session import LONGEST_PAUSE
+from sorlearn.petsc.pc import PC
+from sorlearn.tuning.accuracy import bin_of
+from sorlearn.tuning.session import LONGEST_PAUSE
 
 EX13 = "-ts_max_steps 20 -da_grid_x 32 -da_grid_y 32 -ksp_type cg -ksp_max_it 20"
 RANGE = "-pc_sorlearn_context_min 0 -pc_sorlearn_context_max 1"

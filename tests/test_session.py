@@ -71,8 +71,8 @@ def test_omega_is_that_of_the_trial_after_a_repair():
 
 
 @pytest.mark.parametrize("where", [
-    "context.Features.glance", "session.Session.follow", "learners.auto.Auto.follow", "session.Session.skip",
-    "session.Session._write",
+    "petsc.context.Features.glance", "tuning.session.Session.follow", "learners.auto.Auto.follow",
+    "tuning.session.Session.skip", "tuning.session.Session._write",
 ])  # fmt: skip
 def test_an_error_between_decisions_is_told_once(where, monkeypatch, capfd):
     A = laplacian(8)

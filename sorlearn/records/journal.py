@@ -9,7 +9,7 @@ import json
 import sys
 from typing import Any, TextIO
 
-from .cost import SolveRecord, finite
+from ..tuning.cost import SolveRecord, finite
 
 SCHEMA = 1
 FIELDS = (

@@ -15,13 +15,14 @@ from typing import Any, Callable
 import numpy as np
 from petsc4py import PETSc
 
-from . import options, position
-from .comm import Comm
+from .. import options
+from ..errors import MatrixError, OptionError
+from ..tuning.cost import SolveRecord, finite
+from ..tuning.session import Decision, Registry, Session, kin
+from . import position
+from .collective import Comm
 from .context import UNREADABLE, Features
-from .cost import SolveRecord, finite
-from .errors import MatrixError, OptionError
 from .rescue import Rescue, first_residual
-from .session import Decision, Registry, Session, kin
 from .sor import INODE_WEIGHT, ONLY_ONE, Sweeps, library
 
 _LEARNING = "learning"

@@ -8,9 +8,9 @@ from typing import Any, Callable, NamedTuple
 import numpy as np
 from petsc4py import PETSc
 
+from ..tuning.session import Decision, Session
 from . import position
-from .comm import Comm
-from .session import Decision, Session
+from .collective import Comm
 
 _MAX_IT = int(PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT)
 #: KSP types that apply the preconditioner itself even when they solve the transposed system.

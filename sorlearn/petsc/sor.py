@@ -8,7 +8,7 @@ from typing import Any, Callable
 
 from petsc4py import PETSc
 
-from .errors import MatrixError
+from ..errors import MatrixError
 
 # MatSORType of petscmat.h; petsc4py's names for them differ between versions.
 _ZERO_GUESS = 16

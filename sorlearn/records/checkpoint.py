@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import StateError
+from ..errors import StateError
 
 SCHEMA = 1
 

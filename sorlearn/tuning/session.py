@@ -13,14 +13,14 @@ from typing import Any, Callable, NamedTuple
 
 import numpy as np
 
-from . import checkpoint
+from ..errors import StateError
+from ..learners import Choice, Learner, learner_class
+from ..options import STEM, Settings
+from ..records import checkpoint
+from ..records.journal import Journal
 from .accuracy import BINS, OVERSHOOT, Accuracy, bin_of, omega_of
 from .cost import COSTS, MIN_DIGITS, SolveRecord, Steady
-from .errors import StateError
-from .journal import Journal
-from .learners import Choice, Learner, learner_class
 from .ledger import Ledger
-from .options import STEM, Settings
 
 #: Solves between two saves, and records kept for Python programs.
 SAVE_EVERY, RECORDS = 500, 1000

@@ -1,0 +1,1 @@
+"""What happens around a learner: deciding, charging, keeping answers accurate; neither PETSc nor MPI."""
