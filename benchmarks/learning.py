@@ -20,7 +20,7 @@ import numpy as np
 import sequences
 from sequences import SEQUENCES, Table, U
 
-from sorlearn.learners import LEARNERS, Space, learner_class
+from sorlearn.learners import LEARNERS, NO_CONTEXT, Context, MatrixFeatures, Space, learner_class
 
 ONE = int(np.abs(U).argmin())  # column of ω = 1
 
@@ -72,7 +72,7 @@ class Suite(NamedTuple):
 
     its: np.ndarray
     work: np.ndarray
-    contexts: list[tuple[float, ...]]
+    contexts: list[Context]
 
 
 def prepare(case: Case) -> Suite:
@@ -91,21 +91,23 @@ def prepare(case: Case) -> Suite:
         context = rng.standard_normal((len(context), 1))
     if case.context == "diffusion":
         context = context[:, :1] / (1.0 - context[:, :1])
-    tuples = [() if case.context == "none" else tuple(row) for row in context.tolist()]
+    tell = {"none": lambda row: NO_CONTEXT, "idle": lambda row: Context(user=tuple(row))}
+    tell["diffusion"] = tell["idle"]
+    contexts = [tell.get(case.context, lambda row: Context(MatrixFeatures(*row)))(row) for row in context.tolist()]
     work = (table.its + 1) / np.maximum(table.start - table.end, 0.5)
-    return Suite(np.tile(table.its, (repeats, 1)), np.tile(work, (repeats, 1)), tuples * repeats)
+    return Suite(np.tile(table.its, (repeats, 1)), np.tile(work, (repeats, 1)), contexts * repeats)
 
 
 def play(name: str, suite: Suite, seed: int, times: list[float]) -> np.ndarray:
     """Iterations of each solve when the learner chooses."""
     cls = learner_class(name)
-    rho = [context[0] if context else 0.0 for context in suite.contexts]
+    numbers = [context.number or 0.0 for context in suite.contexts]
     low, high = cls.default_range
-    space = Space(omega_min=low, omega_max=high, context_min=min(rho), context_max=max(rho) + 1e-9, least=0.0)
+    space = Space(
+        omega_min=low, omega_max=high, context_min=min(numbers), context_max=max(numbers) + 1e-9, least=0.0
+    )
     learner, spent, largest = cls(space=space, seed=seed), [], 0.0
     for t, context in enumerate(suite.contexts):
-        if name != "auto":
-            context = (rho[t],) if cls.needs_context_range else ()
         start = perf_counter()
         choice = learner.choose(context)
         asked = perf_counter()

@@ -105,8 +105,7 @@ class Settings:
     @property
     def reads_matrix(self) -> bool:
         """Whether the learner is told features of the matrix where the user gives no context."""
-        heeds = self.learner == "auto" or learner_class(self.learner).needs_context_range
-        return self.context == "auto" and heeds
+        return self.context == "auto" and learner_class(self.learner).reads_matrix
 
     def space(self) -> Space:
         """What the learner may choose from."""

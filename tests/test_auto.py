@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from sorlearn.learners import Space
+from sorlearn.learners import NO_CONTEXT, Context, MatrixFeatures, Space
 from sorlearn.learners.auto import Auto
 
 SPACE = Space(omega_min=0.75, omega_max=1.976, least=0.0)
@@ -17,7 +17,7 @@ def make(seed=1):
 
 
 def features(rho):
-    return (float(rho), float(rho), 0.0, 8.0, 0.0)
+    return Context(MatrixFeatures(float(rho), float(rho), 0.0, 8.0, 0.0))
 
 
 def krylov(omega, rho):
@@ -74,7 +74,7 @@ def test_an_unforeseen_cost_calls_for_a_safe_solve():
     assert learner.choose(features(0.9)).omega == 1.0
 
 
-@pytest.mark.parametrize("context", [(), features(0.9)], ids=["none", "constant"])
+@pytest.mark.parametrize("context", [NO_CONTEXT, features(0.9)], ids=["none", "constant"])
 def test_follows_jumps_that_no_context_shows(context):
     rho = np.repeat([0.5, 0.99, 0.5, 0.99], 100)
     spent = play(make(), 400, lambda t, omega: krylov(omega, rho[t]), lambda t: context)
@@ -84,13 +84,13 @@ def test_follows_jumps_that_no_context_shows(context):
 @pytest.mark.parametrize("sign", [1, -1])
 def test_learns_what_a_users_number_means(sign):
     number = sign * np.log(1 - RHO)
-    spent = play(make(), 400, lambda t, omega: krylov(omega, RHO[t]), lambda t: (float(number[t]),))
+    spent = play(make(), 400, lambda t, omega: krylov(omega, RHO[t]), lambda t: Context(user=(float(number[t]),)))
     assert spent[100:].sum() < 1.05 * grid_costs(RHO[100:]).min(axis=1).sum()
 
 
 def test_not_misled_by_an_idle_users_number():
     idle = np.random.default_rng(2).standard_normal(400)
-    spent = play(make(), 400, lambda t, omega: krylov(omega, RHO[t]), lambda t: (float(idle[t]),))
+    spent = play(make(), 400, lambda t, omega: krylov(omega, RHO[t]), lambda t: Context(user=(float(idle[t]),)))
     assert spent[100:].sum() < 1.15 * grid_costs(RHO[100:]).sum(axis=0).min()
 
 
@@ -110,7 +110,7 @@ def adversaries():
 def test_debt_against_the_safe_omega_is_paid_back(name):
     """Costs made to mislead, and nobody to cut trials off: whatever the first trials cost is earned again."""
     cost = adversaries()[name]
-    spent = play(make(), 1000, cost, lambda t: ())
+    spent = play(make(), 1000, cost, lambda t: NO_CONTEXT)
     safe = np.array([cost(t, 1.0) for t in range(1000)])
     assert spent[100:].sum() < 1.05 * safe[100:].sum()
     if name != "spikes":  # one trial there costs hundreds of safe solves: only the guarded solver can help
@@ -121,7 +121,7 @@ def test_state_continues_bit_for_bit():
     learner, copy = make(), make(seed=9)
     cost, context = (lambda t, omega: krylov(omega, RHO[t])), (lambda t: features(RHO[t]))
     play(learner, 150, cost, context)
-    play(copy, 30, cost, lambda t: ())
+    play(copy, 30, cost, lambda t: NO_CONTEXT)
     copy.restore(json.loads(json.dumps(learner.state(), default=lambda value: value.tolist())))
     assert np.array_equal(play(learner, 100, cost, context), play(copy, 100, cost, context))
 

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sorlearn.errors import StateError
-from sorlearn.learners import LEARNERS
+from sorlearn.learners import LEARNERS, NO_CONTEXT, Context, MatrixFeatures
 from sorlearn.options import Settings
 from sorlearn.records import checkpoint
 from sorlearn.tuning import session
@@ -45,6 +45,7 @@ for seed in range(start, stop):
 PETSc.Sys.Print("omegas", *omegas)
 """
 CONTEXTUAL = ["tsallis_inf_cb", "chebcb"]
+USER, MATRIX = Context(user=(0.5,)), Context(MatrixFeatures(0.9, 0.5, 0.0, 5.0))
 
 
 def script(folder, context="None"):
@@ -83,7 +84,7 @@ def test_saved_every_so_many_solves_and_at_the_end(tmp_path, monkeypatch):
     tuned = Session("a_", Settings(save=str(path)), print)
     saved = []
     for _ in range(35):
-        decision = tuned.decide((), True, 10**6)
+        decision = tuned.decide(NO_CONTEXT, True, 10**6)
         tuned.learn(session.SolveRecord(0, decision.omega, 10, 2), True)
         saved.append(checkpoint.load(str(path), "a_")["solves"] if path.exists() else 0)
     assert saved == [solve - solve % 10 for solve in range(1, 36)]
@@ -210,7 +211,7 @@ def test_seconds_are_cut_as_before():
         costs = []
         tuned.learner.update = lambda choice, loss: costs.append(loss)
         for second in seconds:
-            decision = tuned.decide((0.5,), True, 0)
+            decision = tuned.decide(USER, True, 0)
             tuned.learn(session.SolveRecord(0, decision.omega, 10, 2, seconds=second), True)
         return costs
 
@@ -231,7 +232,7 @@ def test_a_solver_that_joins_a_group_leaves_its_learner_alone(tmp_path):
     registry = Registry()
     first = registry.session("a_", options, print, False)
     for _ in range(50):
-        decision = first.decide((0.5,), False, 10**6)
+        decision = first.decide(USER, False, 10**6)
         first.learn(session.SolveRecord(0, decision.omega, 10, 2), False)
     learned = json.dumps(first.learner.state(), default=checkpoint._plain)
     second = registry.session("b_", options, print, False)
@@ -243,7 +244,7 @@ def test_a_solver_that_joins_a_group_leaves_its_learner_alone(tmp_path):
 def good_state(learner="auto"):
     tuned = Session("a_", Settings(learner=learner, context_min=0.0, context_max=1.0), print)
     for _ in range(40):
-        decision = tuned.decide((0.5,), False, 10**6)
+        decision = tuned.decide(USER, False, 10**6)
         tuned.learn(session.SolveRecord(0, decision.omega, 10, 2), False)
     return tuned
 
@@ -261,7 +262,7 @@ def resume(path, text):
     said = []
     tuned = Session("a_", Settings(load=str(path), save=str(path)), said.append)
     for _ in range(3):
-        decision = tuned.decide((0.9, 0.5, 0.0, 5.0, 0.0), False, 10**6)
+        decision = tuned.decide(MATRIX, False, 10**6)
         assert 0.0 < decision.omega < 2.0
         tuned.learn(session.SolveRecord(0, decision.omega, 10, 2), False)
     return tuned, said
@@ -348,7 +349,7 @@ def test_state_round_trip_through_a_file(tmp_path, learner):
     choices = Settings(learner=learner, context_min=0.0, context_max=1.0, load=str(path))
     again = Session("a_", choices, pytest.fail)
     for _ in range(30):
-        one, two = (which.decide((0.5,), False, 10**6) for which in (tuned, again))
+        one, two = (which.decide(USER, False, 10**6) for which in (tuned, again))
         assert one == two
         for which in (tuned, again):
             which.learn(session.SolveRecord(0, one.omega, 12, 2), False)

@@ -13,7 +13,7 @@ from sorlearn.petsc.context import Features
 def look(A):
     """ρ max, ρ mean, skew as they reach the learner of a run on one process."""
     features = Features()
-    return features.context(features.look(A), 1e-8)[:3]
+    return features.context(features.look(A), 1e-8).matrix[:3]
 
 
 def random_symmetric(n, seed):

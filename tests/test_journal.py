@@ -15,6 +15,7 @@ from conftest import ENVIRONMENT, FLAGS, ROOT, run
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sorlearn.learners import Context
 from sorlearn.records.journal import Journal, line, read
 from sorlearn.tuning.cost import SolveRecord
 
@@ -74,7 +75,7 @@ ANY = st.floats(allow_nan=True, allow_infinity=True)
 @given(ANY, ANY, st.none() | ANY, st.none() | ANY, st.lists(ANY, max_size=5), st.text(max_size=8))
 def test_no_line_holds_nan_or_infinity(cost, seconds, before, after, context, name):
     record = SolveRecord(1, 1.5, 3, 2, cost=cost, seconds=seconds, residual_before=before, residual_after=after,
-                         context=tuple(context))  # fmt: skip
+                         context=Context(user=tuple(context)))  # fmt: skip
     text = line(name, record)
     assert "\n" not in text
     entry = json.loads(text, parse_constant=refuse)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq, lsq_linear
 
 from sorlearn.errors import OptionError, StateError
-from sorlearn.learners import LEARNERS, Space, learner_class
+from sorlearn.learners import LEARNERS, NO_CONTEXT, Context, Space, learner_class
 from sorlearn.learners.chebcb import boxed_minimiser
 from sorlearn.learners.thompson import lowest_probability
 from sorlearn.learners.tsallis_inf import TsallisINF, tsallis_weights
@@ -31,6 +31,11 @@ def space(name, **changes):
     return Space(**{**given, **changes})
 
 
+def user(number):
+    """A context of one number of the user's."""
+    return Context(user=(number,))
+
+
 def make(name, seed=3, **changes):
     return learner_class(name)(space=space(name, **changes), seed=seed)
 
@@ -46,7 +51,7 @@ def play(learner, rounds, seed=11, context=True, loss=smooth_loss):
     losses, choices = [], []
     for _ in range(rounds):
         c, noise = rng.random(2).tolist()
-        choices.append(learner.choose((c,) if context else ()))
+        choices.append(learner.choose(user(c) if context else NO_CONTEXT))
         losses.append(loss(choices[-1].omega, c, noise))
         learner.update(choices[-1], losses[-1])
     return np.array(losses), choices
@@ -112,7 +117,7 @@ def test_omega_stays_in_range(name, low, high):
 def test_choices_are_plain_numbers(name):
     for choice in play(make(name), 100)[1]:
         assert [type(x) for x in choice[:4]] == [float, int, float, bool]
-        assert 0 < choice.propensity <= 1 and len(choice.context) == 1
+        assert 0 < choice.propensity <= 1 and len(choice.context.user) == 1
 
 
 @every_learner
@@ -146,7 +151,7 @@ def test_finds_the_best_omega_after_a_failed_start(name):
 @every_learner
 def test_contexts_may_be_missing_or_far_outside(name):
     learner = make(name)
-    for context in [(), (0.5,), (-1e9,), (1e9,), (float("nan"),), (float("inf"),)] * 20:
+    for context in [NO_CONTEXT, *map(user, (0.5, -1e9, 1e9, float("nan"), float("inf")))] * 20:
         choice = learner.choose(context)
         assert np.isfinite(choice.omega) and 0 < choice.propensity <= 1
         learner.update(choice, 12.0)
@@ -172,7 +177,7 @@ def test_constant_losses(name, loss, arms):
 def test_any_losses(name, losses, contexts, arms):
     learner = make(name, num_omegas=arms)
     for t, loss in enumerate(losses):
-        choice = learner.choose((contexts[t % len(contexts)],))
+        choice = learner.choose(user(contexts[t % len(contexts)]))
         assert learner.space.omega_min <= choice.omega <= learner.space.omega_max
         assert 0 < choice.propensity <= 1
         learner.update(choice, loss)
@@ -184,7 +189,7 @@ def test_propensity_is_the_frequency(name):
     """The same learned state, drawn from again and again."""
     learner = make(name)
     play(learner, 60)
-    choices = [learner.choose((0.3,)) for _ in range(4000)]
+    choices = [learner.choose(user(0.3)) for _ in range(4000)]
     for index in {choice.index for choice in choices}:
         told = [choice.propensity for choice in choices if choice.index == index]
         assert max(told) == min(told)
@@ -239,7 +244,7 @@ def test_tsallis_probabilities_are_algorithm_1():
 
 def test_bins_of_the_context():
     learner = make("tsallis_inf_cb", context_bins=5)
-    played = [(-3.0,), (0.0,), (0.19,), (0.21,), (), (0.99,), (1.0,), (8.0,)]
+    played = [*map(user, (-3.0, 0.0, 0.19, 0.21, 0.99, 1.0, 8.0)), NO_CONTEXT]
     for context in played:
         learner.update(learner.choose(context), 5.0)
     assert learner.played.tolist() == [3, 1, 1, 0, 3]
@@ -248,8 +253,8 @@ def test_bins_of_the_context():
 def test_bins_learn_apart():
     learner = make("tsallis_inf_cb")
     for _ in range(50):
-        learner.update(learner.choose((0.1,)), 30.0)
-    assert learner.choose((0.9,)).propensity == pytest.approx(1 / 20)
+        learner.update(learner.choose(user(0.1)), 30.0)
+    assert learner.choose(user(0.9)).propensity == pytest.approx(1 / 20)
 
 
 # Thompson sampling
@@ -321,9 +326,9 @@ def test_chebcb_is_the_direct_refit(noise, rim):
     for t in range(150):
         c = float(rng.random())
         y, p = direct.predictions(c)
-        assert learner.phi @ learner._features((c,)) == pytest.approx(y, rel=1e-6, abs=1e-6 * max(1, y.max()))
-        assert learner.probabilities((c,)) == pytest.approx(p, abs=1e-6)
-        choice = learner.choose((c,))
+        assert learner.phi @ learner._features(user(c)) == pytest.approx(y, rel=1e-6, abs=1e-6 * max(1, y.max()))
+        assert learner.probabilities(user(c)) == pytest.approx(p, abs=1e-6)
+        choice = learner.choose(user(c))
         loss = smooth_loss(choice.omega, c) + noise * rng.random() * (1 + t / 50)
         learner.update(choice, loss)
         direct.history.append((choice.index, c, y[choice.index], loss - 1))
@@ -378,7 +383,7 @@ def total(learner, iterations, solves=5000):
     cells = np.rint(24 * rng.beta(0.5, 1.5, solves)).astype(int)
     spent = 0.0
     for cell, vector in zip(cells.tolist(), rng.integers(8, size=solves).tolist()):
-        choice = learner.choose((-0.15 + 0.025 * cell,))
+        choice = learner.choose(user(-0.15 + 0.025 * cell))
         k = float(iterations[cell, choice.index, vector])
         learner.update(choice, k)
         spent += k

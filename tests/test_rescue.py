@@ -30,7 +30,7 @@ class Trial(PC):
     def _new_slot(self):
         slot = super()._new_slot()
         if slot.session:
-            slot.session.learner.choose = lambda context=(): Choice(self.wanted)
+            slot.session.learner.choose = lambda context: Choice(self.wanted)
             slot.session.learner.update = lambda choice, loss: None
         return slot
 

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from .base import Choice, Learner, Space
+from .base import NO_CONTEXT, Choice, Context, Learner, MatrixFeatures, Space
 
 #: name → class; the module is called like the learner and imported when it is first asked for.
 LEARNERS = {
@@ -21,4 +21,4 @@ def learner_class(name: str) -> type[Learner]:
     return getattr(import_module(f".{name}", __name__), LEARNERS[name])
 
 
-__all__ = ["Choice", "LEARNERS", "Learner", "Space", "learner_class"]
+__all__ = ["Choice", "Context", "LEARNERS", "Learner", "MatrixFeatures", "NO_CONTEXT", "Space", "learner_class"]

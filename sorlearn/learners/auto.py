@@ -6,7 +6,7 @@ from math import cosh, exp, isfinite, log, sqrt
 
 import numpy as np
 
-from .base import Choice, Learner, Space
+from .base import NO_CONTEXT, Choice, Context, Learner, Space
 
 STEP = 0.1  # of the grid of u
 EPSILON = np.exp(np.linspace(-7.0, -0.5, 8))  # how far 1 − ρ² may be from what the minimiser obeys, one a member
@@ -64,8 +64,8 @@ class Auto(Learner):
     Memory and time a solve are constant.  There is no regret statement: the design is empirical, its constants are
     tuned on the sequences of ``benchmarks/learning.py``, which measures it.
 
-    Loss range: positive.  Context: (ρ max, ρ mean, skew, digits, novelty), of which the first three are used; one
-    number of the user's, to which the minimiser may then be linear; or nothing.
+    Loss range: positive.  Context: ρ, its mean and the skew of the matrix; one number of the user's, to which the
+    minimiser may then be linear; or nothing.
 
     Examples
     --------
@@ -80,9 +80,11 @@ class Auto(Learner):
     name = "auto"
     loss_range = "positive"
     default_range = (0.75, 1.976)
+    reads_matrix = True
+    repeatable = True
     _remembered = (
         "weights", "P", "logw", "noise", "top", "low", "high", "risk", "spent", "base", "since", "seen", "told",
-        "scale", "x", "user_mean", "user_var", "mu", "mean", "best", "places", "place", "foreseen", "trend",
+        "scale", "x", "user_mean", "user_var", "mu", "mean", "best", "places", "place", "predicted", "trend",
     )  # fmt: skip
 
     def __init__(self, *, space: Space = Space(), seed: int = 0):
@@ -116,14 +118,14 @@ class Auto(Learner):
         self.mu = np.zeros((self.members, len(self.u)))
         self.mean = np.zeros(len(self.u))
         self.best = np.zeros(len(self.u), dtype=bool)  # the choices that are as good as the best
-        self.foreseen = False  # whether the three above are up to date
-        self.context: tuple[float, ...] = ()
+        self.predicted = False  # whether the three above are up to date
+        self.context = NO_CONTEXT
         self.moved = 0.0
         self.places, self.place = self.by_gap[0], -1
 
     # -- choosing
 
-    def _choose(self, context: tuple[float, ...]) -> Choice:
+    def _choose(self, context: Context) -> Choice:
         self._read(context)
         if self.rounds == 0 or self._safe_is_due():
             return Choice(self.space.omega, self.safe, 1.0, self.rounds > 0, context)
@@ -151,7 +153,7 @@ class Auto(Learner):
         first, last = max(self.low - REACH, 0), self.high + REACH + 1
         np.less_equal(score, score[first:last].min() * (1.0 + TIE), out=self.best)
         self.best[:first] = self.best[last:] = False
-        self.foreseen = True
+        self.predicted = True
 
     def _safe_is_due(self) -> bool:
         """Whether the account calls for a solve at the safe ω."""
@@ -160,12 +162,12 @@ class Auto(Learner):
             return True
         return self.since > 16.0 + max(self.base / self.spent - 1.0, 0.0) / AUDIT
 
-    def follow(self, omega: float, context: tuple[float, ...], rho: float) -> float | None:
+    def follow(self, omega: float, context: Context, rho: float) -> float | None:
         """ω moved as far as the heaviest member's minimiser; None past `FOLLOWED`, or to where none was tried."""
-        if len(context) < 3:
+        if context.matrix is None:
             return None
-        scale = 1.0 / (cosh(min(abs(context[2]), 20.0)) * self.top)
-        old, new = (1.0 - (max(value, 0.0) * scale) ** 2 for value in (context[0], rho))
+        scale = 1.0 / (cosh(min(abs(context.matrix.skew), 20.0)) * self.top)
+        old, new = (1.0 - (max(value, 0.0) * scale) ** 2 for value in (context.matrix.rho, rho))
         if min(old, new) < 0.0:
             return None
         h = int(self.logw.argmax())
@@ -178,8 +180,9 @@ class Auto(Learner):
     def _update(self, choice: Choice, loss: float) -> None:
         if choice.context != self.context:
             self._read(choice.context)
-        if len(choice.context) == 1 and isfinite(choice.context[0]):
-            self._note_user(choice.context[0])
+        user = choice.context.user
+        if user and isfinite(user[0]):
+            self._note_user(user[0])
         i, y = choice.index, log(max(loss + self.space.least, 1e-300))
         self._account(i, loss)
         surprise = y - float(self.mean[i])
@@ -191,7 +194,7 @@ class Auto(Learner):
             return
         self.low, self.high = min(self.low, i), max(self.high, i)
         self._regress(i, y, loss)
-        self.foreseen = False
+        self.predicted = False
 
     def _alarming(self, i: int, y: float, surprise: float) -> bool:
         """Whether a cost so far above its prediction, and the safe ω's, calls for a safe solve now; not in wealth."""
@@ -287,17 +290,17 @@ class Auto(Learner):
 
     # -- context
 
-    def _read(self, context: tuple[float, ...]) -> None:
+    def _read(self, context: Context) -> None:
         """Features of the level, and the curves of the members that heed the context; then predict."""
         self.context = context
-        z = self.features[: self.aware]
-        if len(context) == 1 and isfinite(context[0]):
-            x = self._standardised(context[0])
+        z, matrix = self.features[: self.aware], context.matrix
+        if context.user and isfinite(context.user[0]):
+            x = self._standardised(context.user[0])
             z[:, 1], z[:, 2], z[:, 3] = x, x * x - 1.0, 0.0
             self._look_up(np.append(_place(OFFSET + SLOPE * x), self.places[self.theory :]), -1)
-        elif len(context) >= 3 and isfinite(context[0] + context[1] + context[2]):
-            shrink = cosh(min(abs(context[2]), 20.0))
-            rho, mean = max(context[0], 0.0) / shrink, context[1] / shrink
+        elif matrix is not None and isfinite(matrix.rho + matrix.rho_mean + matrix.skew):
+            shrink = cosh(min(abs(matrix.skew), 20.0))
+            rho, mean = max(matrix.rho, 0.0) / shrink, matrix.rho_mean / shrink
             if rho > self.top:
                 self.top = rho
             gap = 1.0 - (rho / self.top) ** 2
@@ -313,11 +316,11 @@ class Auto(Learner):
             if self.place != GAP_SLOTS:
                 self._look_up(self.by_gap[0], GAP_SLOTS)
         self.moved, self.x = (x - self.x) ** 2, x
-        if not self.foreseen:
+        if not self.predicted:
             self._predict()
 
     def _look_up(self, places: np.ndarray, place: int) -> None:
-        self.places, self.place, self.foreseen = places, place, False
+        self.places, self.place, self.predicted = places, place, False
 
     def _standardised(self, value: float) -> float:
         """A user's number, less the mean so far, over the standard deviation so far, within ±2."""

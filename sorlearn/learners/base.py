@@ -49,6 +49,61 @@ class Space(NamedTuple):
         return np.linspace(self.omega_min, self.omega_max, self.num_omegas)
 
 
+class MatrixFeatures(NamedTuple):
+    """The matrix of the coming solve, and how well it is to be solved.
+
+    Attributes
+    ----------
+    rho : float
+        Largest 1 − row sum/diagonal over the rows, at least 0: stands in for Jacobi's spectral radius.
+    rho_mean : float
+        Its mean.
+    skew : float
+        ½ log(Σ|lower|/Σ|upper|); 0 for a symmetric matrix.
+    digits : float
+        Decimal digits that the KSP's rtol asks for; 0 where it asks for none.
+    novelty : float
+        Solves since the matrix last changed, at most 8.
+    """
+
+    rho: float
+    rho_mean: float
+    skew: float = 0.0
+    digits: float = 0.0
+    novelty: float = 0.0
+
+
+class Context(NamedTuple):
+    """What is known of a solve before it starts: features of its matrix, the user's own numbers, or neither.
+
+    Attributes
+    ----------
+    matrix : MatrixFeatures or None
+        None where the learner doesn't read the matrix, where it can't be read, and where the user's numbers are given.
+    user : tuple of float
+        The user's numbers, empty where there are none; they need not be finite.
+    """
+
+    matrix: MatrixFeatures | None = None
+    user: tuple[float, ...] = ()
+
+    @property
+    def number(self) -> float | None:
+        """What stands for the context where only one number can: the user's first, else ρ, else None."""
+        if self.user:
+            return self.user[0]
+        return None if self.matrix is None else self.matrix.rho
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """All that is known, in a row."""
+        return self.user or (() if self.matrix is None else tuple(self.matrix))
+
+
+#: Of a solve of which nothing is known.
+NO_CONTEXT = Context()
+
+
 class Choice(NamedTuple):
     """One decision of a learner.
 
@@ -62,7 +117,7 @@ class Choice(NamedTuple):
         Probability with which it was drawn, in (0, 1].
     explored : bool
         Whether something else looked cheaper when it was drawn.
-    context : tuple of float
+    context : Context
         What was known before the solve; :meth:`Learner.update` needs it again.
     """
 
@@ -70,7 +125,7 @@ class Choice(NamedTuple):
     index: int = -1  # type: ignore[assignment]  # hides tuple.index, which nobody needs of a choice
     propensity: float = 1.0
     explored: bool = False
-    context: tuple[float, ...] = ()
+    context: Context = NO_CONTEXT
 
 
 class Learner(ABC):
@@ -91,6 +146,12 @@ class Learner(ABC):
     default_range: ClassVar[tuple[float, float]] = (1.0, 1.95)
     #: Whether context_min and context_max must be given.
     needs_context_range: ClassVar[bool] = False
+    #: Whether it heeds features of the matrix where the user gives no context.
+    reads_matrix: ClassVar[bool] = False
+    #: Whether ω depends on what solves cost; otherwise there is nothing to measure, to guard or to cut off.
+    learns: ClassVar[bool] = True
+    #: Whether a decision may be repeated for solves that the learner never hears of.
+    repeatable: ClassVar[bool] = False
     #: Names of the attributes that make up the learned state: numbers and arrays.
     _remembered: ClassVar[tuple[str, ...]] = ()
 
@@ -99,17 +160,18 @@ class Learner(ABC):
         self.rounds = 0
         self.rng = np.random.Generator(np.random.PCG64(seed))
 
-    def choose(self, context: tuple[float, ...] = ()) -> Choice:
-        """Choose ω for the next solve.
-
-        Parameters
-        ----------
-        context : tuple of float
-            What is known before the solve, empty where nothing is.
-        """
+    def choose(self, context: Context = NO_CONTEXT) -> Choice:
+        """Choose ω for the next solve, of which `context` is known."""
         return self._choose(context)
 
-    def follow(self, omega: float, context: tuple[float, ...], rho: float) -> float | None:
+    def foreseen(self, choice: Choice) -> float | None:
+        """Cost at the safe ω over the cost of `choice` in its context, as predicted; None without a model of costs.
+
+        To be asked between `choose` and `update`.  Nothing is drawn or remembered.
+        """
+        return None
+
+    def follow(self, omega: float, context: Context, rho: float) -> float | None:
         """ω for a matrix with another ρ, where `omega` was chosen at `context`; None where that takes a choice.
 
         Nothing is drawn or remembered.
@@ -122,7 +184,7 @@ class Learner(ABC):
         self._update(choice, float(loss))
 
     @abstractmethod
-    def _choose(self, context: tuple[float, ...]) -> Choice: ...
+    def _choose(self, context: Context) -> Choice: ...
 
     @abstractmethod
     def _update(self, choice: Choice, loss: float) -> None: ...

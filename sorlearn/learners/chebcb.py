@@ -6,7 +6,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.optimize import lsq_linear
 
-from .base import Choice, Learner, Space
+from .base import Choice, Context, Learner, Space
 from .context_range import context_range
 from .sampling import draw
 
@@ -59,7 +59,7 @@ class ChebCB(Learner):
     >>> total = 0.0
     >>> for t in range(1000):
     ...     c = (t % 50) / 50
-    ...     choice = learner.choose((c,))
+    ...     choice = learner.choose(Context(user=(c,)))
     ...     loss = 10 + 100 * (choice.omega - 1.3 - 0.5 * c) ** 2
     ...     learner.update(choice, loss)
     ...     total += loss
@@ -69,6 +69,7 @@ class ChebCB(Learner):
 
     name = "chebcb"
     needs_context_range = True
+    reads_matrix = True
     _remembered = ("phi", "gram", "moments", "squares", "residuals", "at_rim", "error", "highest", "lowest")
 
     def __init__(self, *, space: Space = Space(), seed: int = 0):
@@ -86,7 +87,7 @@ class ChebCB(Learner):
         self.highest = 0.0
         self.lowest = 0.0
 
-    def probabilities(self, context: tuple[float, ...]) -> np.ndarray:
+    def probabilities(self, context: Context) -> np.ndarray:
         """The distribution from which the next choice is drawn, shape (num_omegas,)."""
         y = self.phi @ self._features(context)
         best = int(y.argmin())
@@ -94,7 +95,7 @@ class ChebCB(Learner):
         p[best] += 1.0 - p.sum()
         return p
 
-    def _features(self, context: tuple[float, ...]) -> np.ndarray:
+    def _features(self, context: Context) -> np.ndarray:
         return np.cos(_DEGREES * np.arccos(2.0 * self.range.fraction(context) - 1.0))
 
     def _eta(self) -> float:
@@ -103,7 +104,7 @@ class ChebCB(Learner):
         uncertainty = R + 2.0 * (_ALPHA * (self.highest - self.lowest)) ** 2 * t
         return 2.0 * t * sqrt(self.space.num_omegas * t / uncertainty) if uncertainty else 0.0
 
-    def _choose(self, context: tuple[float, ...]) -> Choice:
+    def _choose(self, context: Context) -> Choice:
         return draw(self.rng, self.probabilities(context), self.omegas, context)
 
     def _update(self, choice: Choice, loss: float) -> None:

@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 from ..errors import OptionError
-from .base import Space
+from .base import Context, Space
 
 
 class ContextRange(NamedTuple):
@@ -13,14 +13,15 @@ class ContextRange(NamedTuple):
     low: float
     high: float
 
-    def fraction(self, context: tuple[float, ...]) -> float:
-        """Where in the range ``context[0]`` is, from 0 to 1.
+    def fraction(self, context: Context) -> float:
+        """Where in the range the context's number is, from 0 to 1.
 
         Contexts outside count as the nearest end; the middle stands for a context that isn't known.
         """
-        if not context or math.isnan(context[0]):
+        number = context.number
+        if number is None or math.isnan(number):
             return 0.5
-        return min(max((context[0] - self.low) / (self.high - self.low), 0.0), 1.0)
+        return min(max((number - self.low) / (self.high - self.low), 0.0), 1.0)
 
 
 def context_range(space: Space, learner: str) -> ContextRange:

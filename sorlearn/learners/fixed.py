@@ -1,6 +1,6 @@
 """No learning: the same ω in every solve."""
 
-from .base import Choice, Learner
+from .base import Choice, Context, Learner
 
 
 class Fixed(Learner):
@@ -16,8 +16,9 @@ class Fixed(Learner):
     """
 
     name = "fixed"
+    learns = False
 
-    def _choose(self, context: tuple[float, ...]) -> Choice:
+    def _choose(self, context: Context) -> Choice:
         return Choice(self.space.omega, context=context)
 
     def _update(self, choice: Choice, loss: float) -> None:

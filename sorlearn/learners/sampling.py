@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from .base import Choice
+from .base import Choice, Context
 
 
-def draw(rng: np.random.Generator, p: np.ndarray, omegas: np.ndarray, context: tuple[float, ...]) -> Choice:
+def draw(rng: np.random.Generator, p: np.ndarray, omegas: np.ndarray, context: Context) -> Choice:
     """Draw one of `omegas` with probabilities `p`, both of shape (num_omegas,), by one uniform number.
 
     The choice counts as explored when another arm was likelier.

@@ -5,7 +5,7 @@ from math import log1p, sqrt
 import numpy as np
 from scipy.special import ndtr
 
-from .base import Choice, Learner, Space
+from .base import Choice, Context, Learner, Space
 
 #: Where a normal variable is looked at, in standard deviations.
 _NODES = np.linspace(-6.0, 6.0, 33)
@@ -81,7 +81,7 @@ class Thompson(Learner):
         weight = self.played + 1.0
         return (self.sums + M) / weight, S / np.sqrt(weight)
 
-    def _choose(self, context: tuple[float, ...]) -> Choice:
+    def _choose(self, context: Context) -> Choice:
         mean, deviation = self.posterior()
         index = int((mean + deviation * self.rng.standard_normal(len(mean))).argmin())
         propensity = max(lowest_probability(index, mean, deviation), _LEAST_PROPENSITY)

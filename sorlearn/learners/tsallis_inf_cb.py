@@ -4,7 +4,7 @@ from math import sqrt
 
 import numpy as np
 
-from .base import Choice, Learner, Space
+from .base import Choice, Context, Learner, Space
 from .context_range import context_range
 from .sampling import draw
 from .tsallis_inf import tsallis_weights
@@ -25,7 +25,7 @@ class TsallisINFCB(Learner):
     >>> total = 0.0
     >>> for t in range(1000):
     ...     c = t % 2
-    ...     choice = learner.choose((c,))
+    ...     choice = learner.choose(Context(user=(c,)))
     ...     loss = 10 + 100 * (choice.omega - 1.3 - 0.5 * c) ** 2
     ...     learner.update(choice, loss)
     ...     total += loss
@@ -35,6 +35,7 @@ class TsallisINFCB(Learner):
 
     name = "tsallis_inf_cb"
     needs_context_range = True
+    reads_matrix = True
     _remembered = ("K", "p", "y", "total", "played")
 
     def __init__(self, *, space: Space = Space(), seed: int = 0):
@@ -48,11 +49,11 @@ class TsallisINFCB(Learner):
         self.total = np.zeros(m)
         self.played = np.zeros(m, dtype=int)
 
-    def _bin(self, context: tuple[float, ...]) -> int:
+    def _bin(self, context: Context) -> int:
         m = self.space.context_bins
         return min(int(m * self.range.fraction(context)), m - 1)
 
-    def _choose(self, context: tuple[float, ...]) -> Choice:
+    def _choose(self, context: Context) -> Choice:
         return draw(self.rng, self.p[self._bin(context)], self.omegas, context)
 
     def _update(self, choice: Choice, loss: float) -> None:

@@ -4,7 +4,7 @@ from math import sqrt
 
 import numpy as np
 
-from .base import Choice, Learner, Space
+from .base import Choice, Context, Learner, Space
 from .sampling import draw
 from .tsallis_inf import tsallis_weights
 
@@ -44,7 +44,7 @@ class TsallisINFRV(Learner):
         self.y = sqrt(d)
         self.total = 0.0
 
-    def _choose(self, context: tuple[float, ...]) -> Choice:
+    def _choose(self, context: Context) -> Choice:
         return draw(self.rng, self.p, self.omegas, context)
 
     def _update(self, choice: Choice, loss: float) -> None:

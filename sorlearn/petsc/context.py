@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from math import isfinite, log, log10, nan
+from math import isfinite, log, log10
 from typing import Any
 
 import numpy as np
 from petsc4py import PETSc
 
+from ..learners import NO_CONTEXT, Context, MatrixFeatures
 from .sor import library
 
 #: Rows looked at: those with the largest ρ at the last full look, and as many spread evenly.
@@ -122,19 +123,15 @@ def _identity(A: Any) -> int:
 
 
 class Features:
-    """The matrix as five numbers, kept until its values change.
-
-    (ρ max, ρ mean, skew, digits, novelty): ρ = 1 − row sum/diagonal stands in for the Jacobi spectral radius, skew
-    is ½ log Σ|lower|/Σ|upper| (0 for a symmetric matrix), digits are asked for by the KSP's rtol, novelty counts
-    the solves since the matrix last changed.
+    """The matrix as a few numbers, kept until its values change.
 
     Parameters
     ----------
-    resumed : tuple of float
-        The context that a run that goes on now was to see next, if its matrix is still the same.
+    resumed : MatrixFeatures, optional
+        What a run that goes on now was to see next, if its matrix is still the same.
     """
 
-    def __init__(self, resumed: tuple[float, ...] = ()) -> None:
+    def __init__(self, resumed: MatrixFeatures | None = None) -> None:
         self._resumed = resumed
         self.inodes = False
         self.nonzeros = 0
@@ -156,17 +153,17 @@ class Features:
             self._here = self._local(A, replaced) if A.getLocalSize()[0] else NO_ROWS
         return self._here
 
-    def context(self, top: Sequence[float], rtol: float) -> tuple[float, ...]:
-        """The context of the coming solve from what all processes see, () where one can't read its part."""
+    def context(self, top: Sequence[float], rtol: float) -> Context:
+        """The context of the coming solve from what all processes see, empty where one can't read its part."""
         rho, mean, high, low, inodes, unreadable = top
         self.inodes = inodes > 0.0
         if unreadable:
-            return ()
-        known = rho, mean, (high if high > low else -low), -log10(rtol) if rtol > 0.0 else nan
-        if self._resumed[:-1] == known:
-            self._novelty = int(self._resumed[-1])
-        self._resumed = ()
-        return *known, float(min(self._novelty, 8))
+            return NO_CONTEXT
+        matrix = MatrixFeatures(rho, mean, high if high > low else -low, -log10(rtol) if rtol > 0.0 else 0.0)
+        if self._resumed and self._resumed._replace(novelty=0.0) == matrix:
+            self._novelty = int(self._resumed.novelty)
+        self._resumed = None
+        return Context(matrix._replace(novelty=float(min(self._novelty, 8))))
 
     def glance(self, A: Any) -> float | None:
         """ρ of the row where it was largest at the last look; None where that takes a look.  Not collective."""

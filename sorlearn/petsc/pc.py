@@ -17,6 +17,7 @@ from petsc4py import PETSc
 
 from .. import options
 from ..errors import MatrixError, OptionError
+from ..learners import NO_CONTEXT, Context
 from ..tuning.cost import SolveRecord, finite
 from ..tuning.session import Decision, Registry, Session, kin
 from . import position
@@ -341,7 +342,7 @@ class PC:
         session = _registry.session(self._prefix, self._settings, _print, self.guarded)
         if self._settings.summary:
             _sessions.append(session)
-        return Slot(session, Features(session.restored_context()))
+        return Slot(session, Features(session.restored_matrix()))
 
     def _guarded(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """The call's result; an error inside learning is printed once, and from then on ω stands still."""
@@ -374,21 +375,19 @@ class PC:
             decision = Decision(*values.tolist())
         self._decision, self._hold, self._stopped = decision, int(decision.hold), bool(decision.stopped)
 
-    def _ask(self, context: tuple[float, ...] | None, top: Sequence[float], rtol: float) -> Decision:
+    def _ask(self, context: Context | None, top: Sequence[float], rtol: float) -> Decision:
         features, session = self._slot.features, self._slot.session
         known = features.context(top[:-1], rtol) if context is None else context
-        if self._settings.learner != "auto":
-            known = known[:1]  # the paper's learners take one number: the user's, or ρ
         return session.decide(known, self._true_norm, features.nonzeros if self._comm.size == 1 else 0)
 
-    def _given_context(self) -> tuple[float, ...] | None:
-        """The user's context, () where there shall be none, None where the matrix is to be looked at."""
+    def _given_context(self) -> Context | None:
+        """The user's context, empty where there shall be none, None where the matrix is to be looked at."""
         settings = self._settings
         if settings.context_option:
-            return (PETSc.Options().getReal(settings.context_option),)
+            return Context(user=(PETSc.Options().getReal(settings.context_option),))
         if self.context is not None:
-            return (float(self.context() if callable(self.context) else self.context),)
-        return None if settings.reads_matrix else ()
+            return Context(user=(float(self.context() if callable(self.context) else self.context),))
+        return None if settings.reads_matrix else NO_CONTEXT
 
     def postSolve(self, pc: Any, ksp: Any, b: Any, x: Any) -> None:
         """Repair what a trial has left, and learn.  Collective."""

@@ -26,7 +26,7 @@ def line(name: str, record: SolveRecord) -> str:
     for field in FIELDS:
         value = getattr(record, field)
         entry[field] = finite(value) if isinstance(value, float) else value
-    entry["context"] = [finite(value) for value in record.context]
+    entry["context"] = [finite(value) for value in record.context.numbers]
     return json.dumps(entry, allow_nan=False)
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from math import isfinite
 from typing import Callable, NamedTuple
 
+from ..learners import NO_CONTEXT, Context
+
 #: Fewest digits a solve is credited with: a solve that starts almost converged says little about ω.
 MIN_DIGITS = 0.5
 
@@ -48,7 +50,7 @@ class SolveRecord(NamedTuple):
     seconds: float = 0.0
     residual_before: float | None = None
     residual_after: float | None = None
-    context: tuple[float, ...] = ()
+    context: Context = NO_CONTEXT
     propensity: float = 1.0
     explored: bool = False
     rescued: bool = False

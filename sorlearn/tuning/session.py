@@ -14,7 +14,7 @@ from typing import Any, Callable, NamedTuple
 import numpy as np
 
 from ..errors import StateError
-from ..learners import Choice, Learner, learner_class
+from ..learners import NO_CONTEXT, Choice, Context, Learner, MatrixFeatures, learner_class
 from ..options import STEM, Settings
 from ..records import checkpoint
 from ..records.journal import Journal
@@ -106,7 +106,7 @@ class Session:
         self.held, self.held_omega, self.held_tighten, self.held_rho = 0, settings.omega, 0.0, 0.0
         self.tightens = False
         self.decided_omega, self.decided_iterations, self.decided_cost = settings.omega, 0, 0.0
-        self.last_context: tuple[float, ...] = ()
+        self.last_context = NO_CONTEXT
         self.asked: Choice | None = None
         self._restored = self._resumed = self._complained = False
         self._saved = 0
@@ -124,12 +124,12 @@ class Session:
 
     # -- before a solve
 
-    def decide(self, context: tuple[float, ...], true_norm: bool, nonzeros: int) -> Decision:
+    def decide(self, context: Context, true_norm: bool, nonzeros: int) -> Decision:
         """Choose ω for the coming solve.
 
         Parameters
         ----------
-        context : tuple of float
+        context : Context
             What is known about it.
         true_norm : bool
             Whether the KSP itself tests the true residual, so that nothing needs measuring.
@@ -139,7 +139,7 @@ class Session:
         fallback = self._fallback()
         self._resumed, self._restored = self._restored and self.held > 0, False
         if self._resumed:  # a hold that the end of a run cut short
-            followed = self.follow(context[0] if context else None)
+            followed = self.follow(context.number)
             if followed is not None:
                 omega, tighten = followed
                 return Decision(omega, fallback, 0.0, tighten, self.held - 1, self._limit_at(omega))
@@ -149,7 +149,7 @@ class Session:
             self.pause -= 1
             self.asked = None
             return Decision(fallback, fallback)
-        self.tightens = measured = not true_norm and self.settings.learner != "fixed"
+        self.tightens = measured = not true_norm and self.learner.learns
         if self._audits(measured):
             self.asked = None
             return Decision(self.settings.omega, fallback, float(measured))
@@ -162,7 +162,7 @@ class Session:
             check, tighten = float(self.accuracy.due(omega)), self.accuracy.digits_lost(omega)
         hold = 0 if self.ledger or check else self._hold(omega, nonzeros)  # a check may change what is decided next
         self.held, self.held_omega, self.held_tighten = hold, omega, tighten
-        self.held_rho, self.decided_omega = context[0] if context else 0.0, omega
+        self.held_rho, self.decided_omega = context.number or 0.0, omega
         limit, overshoot = self._limit_at(omega), self.accuracy.overshoot()
         return Decision(omega, fallback, check, tighten, hold, limit, overshoot)
 
@@ -184,7 +184,7 @@ class Session:
 
         The longer the decisions before have been much alike, the more.
         """
-        each = self.settings.monitor or self.settings.journal or self.settings.learner != "auto" or not nonzeros
+        each = self.settings.monitor or self.settings.journal or not (self.learner.repeatable and nonzeros)
         solve = 5e-6 + (self.mean_iterations + 1.0) * (CALLBACK + NONZERO * nonzeros)
         if each or self.solves < min(WARM_UP * solve, MOST_WARM_UP):
             return 0
@@ -209,7 +209,7 @@ class Session:
 
     def _limit_at(self, omega: float) -> float:
         """Iterations after which a trial is cut off: the guard's limit, or what only a catastrophe exceeds."""
-        if omega == self.settings.omega or self.settings.learner == "fixed":
+        if omega == self.settings.omega or not self.learner.learns:
             return 0.0
         if self.ledger:
             return float(self.ledger.limit())
@@ -318,7 +318,8 @@ class Session:
             "best_loss": self.best_loss,
             "ledger": self.ledger.state() if self.ledger else {},
             "median": self._steady.median,
-            "last_context": [value for value in self.last_context if isfinite(value)],
+            "matrix": self.last_context.matrix,
+            "user": [value for value in self.last_context.user if isfinite(value)],
             **{name: getattr(self, name) for name in self._REMEMBERED},
         }
 
@@ -338,9 +339,10 @@ class Session:
             failed, best = (np.array(state[name], float).reshape(BINS) for name in ("failed_loss", "best_loss"))
             numbers = {name: type(getattr(self, name))(state[name]) for name in self._REMEMBERED}
             median = float(state["median"])
-            if not np.all(np.isfinite([*failed, *best, *numbers.values(), median])) or median < 0.0:
+            matrix = MatrixFeatures(*map(float, state["matrix"])) if state["matrix"] else None
+            context = Context(matrix, tuple(map(float, state["user"])))
+            if not np.all(np.isfinite([*failed, *best, *numbers.values(), median, *context.numbers])) or median < 0.0:
                 raise ValueError("numbers that aren't finite, or a negative cost")
-            context = tuple(float(value) for value in state["last_context"])
             if not self._shares_learner:  # else what the group has learned since would be lost
                 self.learner.restore(state["learner"])
         except StateError:
@@ -353,12 +355,12 @@ class Session:
         for name, value in numbers.items():
             setattr(self, name, value)
 
-    def restored_context(self) -> tuple[float, ...]:
-        """What the restored run was to see next, if its matrix is still the same; () in a run that isn't restored."""
-        if not self._restored or len(self.last_context) < 2:
-            return ()
-        *matrix, novelty = self.last_context
-        return (*matrix, novelty if self.held > 0 else novelty + 1.0)
+    def restored_matrix(self) -> MatrixFeatures | None:
+        """What the restored run was to see next, if its matrix is still the same; None in a run that isn't restored."""
+        matrix = self.last_context.matrix
+        if not self._restored or matrix is None:
+            return None
+        return matrix._replace(novelty=matrix.novelty + (self.held <= 0))
 
     def _load(self, path: str) -> None:
         try:
