@@ -29,7 +29,7 @@ class Judge(sorlearn.PC):
         if not self.inside:
             self.inside, self.start = True, x.copy() if ksp.guess_nonzero else None
             super().preSolve(pc, ksp, b, x)
-            self.checks += self._decision.check
+            self.checks += self._tuned.decision.check
         else:
             super().preSolve(pc, ksp, b, x)
 

@@ -122,7 +122,7 @@ def test_tolerances_are_the_users_again(learner):
     for seed in range(40):
         b, x = random_rhs(A, seed)
         ksp.solve(b, x)
-        tightened += tuner._decision.tighten > 0.0
+        tightened += tuner._tuned.decision.tighten > 0.0
         assert ksp.getTolerances() == (1e-7, 1e-11, 1e4, 321)
         assert not ksp.getErrorIfNotConverged()
     assert tightened
@@ -150,8 +150,8 @@ def test_tolerances_are_the_users_again_after_an_error_inside_a_solve():
     b, x = random_rhs(P)
     ksp.solve(b, x)
     tuner = ksp.getPC().getPythonContext()
-    session = tuner._slot.session
-    session.decide = lambda *known: tuner._decision._replace(omega=1.5, tighten=1.0)
+    session = tuner._tuned.session
+    session.decide = lambda *known: tuner._tuned.decision._replace(omega=1.5, tighten=1.0)
     product.fails = True
     with pytest.raises((PETSc.Error, RuntimeError)):
         ksp.solve(b, x)

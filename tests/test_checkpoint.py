@@ -21,7 +21,8 @@ from sorlearn.learners import LEARNERS, NO_CONTEXT, Context, MatrixFeatures
 from sorlearn.options import Settings
 from sorlearn.records import checkpoint
 from sorlearn.tuning import session
-from sorlearn.tuning.session import Registry, Session, kin
+from sorlearn.tuning.registry import Registry, kin
+from sorlearn.tuning.session import Session
 
 #: A run that can stop after `first` of `first + second` solves; prints the ω of all.
 RUN = """
@@ -41,7 +42,7 @@ for seed in range(start, stop):
     b, x = random_rhs(A, seed)
     ksp.solve(b, x)
     assert ksp.getConvergedReason() > 0
-    omegas.append(tuner._decision.omega)
+    omegas.append(tuner._tuned.decision.omega)
 PETSc.Sys.Print("omegas", *omegas)
 """
 CONTEXTUAL = ["tsallis_inf_cb", "chebcb"]

@@ -13,8 +13,6 @@ from petsc4py import PETSc
 from systems import fill, from_options, laplacian, native, random_rhs, true_residual
 from test_clients import SOLVED
 
-from sorlearn.learners import Choice
-from sorlearn.petsc.pc import PC
 from sorlearn.tuning.ledger import CONSTANT, CUT, Ledger
 
 GUARDED = "-python -ksp_type python -ksp_python_type sorlearn.KSP -sorlearn_ksp_type"
@@ -23,18 +21,6 @@ DIVERGED_ITS = int(PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT)
 HELMHOLTZ = -2.0
 _numbers = itertools.count()
 
-
-class Trial(PC):
-    """sorlearn's PC, whose learner always wants the same ω."""
-
-    wanted = 1.9
-
-    def _new_slot(self):
-        slot = super()._new_slot()
-        if slot.session:
-            slot.session.learner.choose = lambda context: Choice(self.wanted)
-            slot.session.learner.update = lambda choice, loss: None
-        return slot
 
 
 def guarded(A, ksp_type="cg", **options):
@@ -49,7 +35,7 @@ def guarded(A, ksp_type="cg", **options):
 
 def trying(A, ksp_type="cg", **options):
     """The same, with a learner that insists on ω = 1.9."""
-    return guarded(A, ksp_type, pc_type="python", pc_python_type="test_ksp.Trial", **options)
+    return guarded(A, ksp_type, pc_type="python", pc_python_type="systems.Trial", **options)
 
 
 def forget():
@@ -193,7 +179,7 @@ def test_a_trial_is_cut_off_and_continued(ksp_type):
     for seed in range(12):
         del swept[:]
         reason, iterations, norms, x = solved(ksp, seed)
-        limit = int(tuner(ksp)._decision.limit)
+        limit = int(tuner(ksp)._tuned.decision.limit)
         assert reason > 0
         counted = [its for its, _ in norms]
         assert counted == sorted(counted) and counted[-1] == iterations

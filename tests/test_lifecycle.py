@@ -27,7 +27,7 @@ def context(ksp):
 
 def solves(ksp):
     """Solves that the session has seen, on all ranks."""
-    session = context(ksp)._slot.session
+    session = context(ksp)._tuned.session
     count = np.array([session.solves if session else 0])
     return int(ksp.comm.tompi4py().bcast(count)[0]) if ksp.comm.size > 1 else int(count[0])
 
@@ -39,7 +39,7 @@ def learn(ksp, A, times):
         ksp.solve(b, x)
         assert ksp.getConvergedReason() > 0
         assert true_residual(A, b, x) < 1e-3
-        chosen.append(context(ksp)._decision.omega)
+        chosen.append(context(ksp)._tuned.decision.omega)
     return chosen
 
 
@@ -63,7 +63,7 @@ def test_rebuilt_or_not_makes_no_difference_to_the_choices():
         ksp = solver(A, rebuilt, pc_sorlearn_learner="tsallis_inf")
         b, x = random_rhs(A, seed)
         ksp.solve(b, x)
-        chosen.append(context(ksp)._decision.omega)
+        chosen.append(context(ksp)._tuned.decision.omega)
         ksp.destroy()
     one = solver(A, fresh(), pc_sorlearn_learner="tsallis_inf")
     assert chosen == learn(one, A, 12)
@@ -76,7 +76,7 @@ def test_live_solvers_with_one_prefix_have_learners_of_their_own():
     learn(one, A, 5)
     learn(two, A, 2)
     assert (solves(one), solves(two)) == (5, 2)
-    assert context(one)._slot is not context(two)._slot
+    assert context(one)._tuned.session is not context(two)._tuned.session
     one.destroy()
     two.destroy()
     back = [solver(A, prefix) for _ in range(2)]
@@ -94,7 +94,7 @@ def test_a_group_shares_one_learner():
     )
     for ksp in (one, two, other):
         learn(ksp, A, 3)
-    sessions = [context(ksp)._slot.session for ksp in (one, two, other)]
+    sessions = [context(ksp)._tuned.session for ksp in (one, two, other)]
     if all(sessions):
         assert sessions[0].learner is sessions[1].learner is not sessions[2].learner
         assert sessions[0].learner.rounds == 6
@@ -188,7 +188,7 @@ def test_attach_again_and_change_of_type():
         ksp.solve(*random_rhs(A))
         ksp.getPC().setType("jacobi")
         ksp.solve(*random_rhs(A))
-        assert tuner._slot is None
+        assert tuner._tuned is None
     sorlearn.attach(ksp, learner="tsallis_inf")
     learn(ksp, A, 1)
     assert solves(ksp) == 4
@@ -210,7 +210,7 @@ def test_flat_memory(case, count, most):
 
 
 def test_registry_forgets_the_oldest_kinds():
-    from sorlearn.tuning.session import Registry
+    from sorlearn.tuning.registry import Registry
 
     registry = Registry()
     for i in range(1000):

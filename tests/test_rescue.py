@@ -12,27 +12,14 @@ from conftest import FLAGS, ROOT, run
 from petsc4py import PETSc
 from systems import laplacian, native, random_rhs, solver, true_residual
 
-from sorlearn.learners import LEARNERS, Choice
-from sorlearn.petsc.pc import PC
-from sorlearn.tuning.accuracy import bin_of
-from sorlearn.tuning.session import LONGEST_PAUSE
+from sorlearn.learners import LEARNERS
+from sorlearn.tuning.bins import bin_of
+from sorlearn.tuning.vetoes import LONGEST_WAIT
 
 EX13 = "-ts_max_steps 20 -da_grid_x 32 -da_grid_y 32 -ksp_type cg -ksp_max_it 20"
 RANGE = "-pc_sorlearn_context_min 0 -pc_sorlearn_context_max 1"
 DIVERGED_ITS = int(PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT)
 
-
-class Trial(PC):
-    """sorlearn's PC, whose learner always wants the same ω."""
-
-    wanted = 1.9
-
-    def _new_slot(self):
-        slot = super()._new_slot()
-        if slot.session:
-            slot.session.learner.choose = lambda context: Choice(self.wanted)
-            slot.session.learner.update = lambda choice, loss: None
-        return slot
 
 
 _numbers = itertools.count()
@@ -40,7 +27,7 @@ _numbers = itertools.count()
 
 def trial_solver(A, **options):
     """A KSP that tries ω = 1.9; none goes on with what another has learned."""
-    return solver(A, f"trial{next(_numbers)}_", pc_python_type="test_rescue.Trial", **options)
+    return solver(A, f"trial{next(_numbers)}_", pc_python_type="systems.Trial", **options)
 
 
 def limit(A, b, start=None, **options):
@@ -138,10 +125,10 @@ def test_neighbourhood_is_left_alone():
         tuner.wanted = 1.9 - 0.001 * seed
         b, x = random_rhs(A, seed)
         ksp.solve(b, x)
-        started.append(tuner._decision.omega)
+        started.append(tuner._tuned.decision.omega)
     assert started[0] == 1.9
     assert set(started[1:8]) == {1.0}
-    session = tuner._slot.session
+    session = tuner._tuned.session
     if session:
         assert session.failures == session.rescues >= 1
         assert not session.accuracy.allows(1.9) and session.accuracy.allows(1.3)
@@ -183,7 +170,7 @@ def test_hopeless_systems_do_not_cost_double_for_ever():
     for _ in range(300):
         ksp.solve(b, x)
     assert 300 * 4 < applications < 1.15 * 300 * 4
-    assert tuner._slot.session.backoff <= LONGEST_PAUSE
+    assert tuner._tuned.session.backoff <= LONGEST_WAIT
 
 
 @pytest.mark.parametrize("kind", ["trial_solver(A, ", "native(A, ksp_type='cg', "])
@@ -253,7 +240,7 @@ def test_ksp_guess(guess_type):
         sor.solve(b, y)
         assert ksp.getConvergedReason() > 0
         assert true_residual(A, b, x) <= 2 * max(true_residual(A, b, y), 1e-6)
-    assert tuner._slot.session.failures > 0
+    assert tuner._tuned.session.failures > 0
 
 
 def test_null_space():

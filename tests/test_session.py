@@ -78,7 +78,7 @@ def test_an_error_between_decisions_is_told_once(where, monkeypatch, capfd):
     A = laplacian(8)
     ksp = solver(A, f"{where}_", ksp_norm_type="unpreconditioned")
     b, x = random_rhs(A)
-    while tuner(ksp)._hold < 8:
+    while tuner(ksp)._tuned.left < 8:
         ksp.solve(b, x)
 
     def fails(*arguments):
@@ -91,7 +91,7 @@ def test_an_error_between_decisions_is_told_once(where, monkeypatch, capfd):
         ksp.setOperators(A)
         ksp.solve(b, x)
         assert ksp.getConvergedReason() > 0
-        omegas |= {tuner(ksp).omega} if tuner(ksp)._broken else set()
+        omegas |= {tuner(ksp).omega} if tuner(ksp)._tuned.broken else set()
     assert len(omegas) == 1
     assert capfd.readouterr().err.count("RuntimeError: injected") == 1
 
@@ -102,14 +102,14 @@ def test_a_failure_between_decisions_ends_them():
     b, x = random_rhs(A)
     for _ in range(SOLVES):
         ksp.solve(b, x)
-    while tuner(ksp)._hold == 0:
+    while tuner(ksp)._tuned.left == 0:
         ksp.solve(b, x)
-    solves = tuner(ksp)._slot.session.solves
+    solves = tuner(ksp)._tuned.session.solves
     ksp.setTolerances(max_it=1)
     ksp.solve(b, x)
     assert ksp.getConvergedReason() == PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT
-    assert tuner(ksp)._hold == 0
+    assert tuner(ksp)._tuned.left == 0
     ksp.setTolerances(max_it=1000)
     ksp.solve(b, x)
     assert ksp.getConvergedReason() > 0
-    assert tuner(ksp)._slot.session.solves == solves + 2
+    assert tuner(ksp)._tuned.session.solves == solves + 2

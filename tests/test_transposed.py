@@ -102,10 +102,10 @@ def test_no_answer_is_twice_worse_than_native(ksp_type, solve):
         b, x = random_rhs(A, seed)
         tuner.wanted = (1.9, 1.5, 1.0)[seed % 3]
         getattr(ksp, solve)(b, x)
-        checks += tuner._decision.check
+        checks += tuner._tuned.decision.check
         ours = true_residual(A, b, x)
         getattr(sor, solve)(b, x)
-        assert ours <= 2 * true_residual(A, b, x), (seed, tuner._decision.omega)
+        assert ours <= 2 * true_residual(A, b, x), (seed, tuner._tuned.decision.omega)
     assert checks > 0
 
 
@@ -114,13 +114,13 @@ def test_the_guarded_solver_goes_on_with_the_transposed_system():
     """A trial is cut off at its limit there, too."""
     A = symmetric(16, HELMHOLTZ)
     flags = {"ksp_type": "python", "ksp_python_type": "sorlearn.KSP", "sorlearn_ksp_type": "bicg", "ksp_rtol": 1e-8}
-    ksp = solver(A, "guarded_", pc_python_type="test_rescue.Trial", **flags)
+    ksp = solver(A, "guarded_", pc_python_type="systems.Trial", **flags)
     ksp.getPC().getPythonContext().wanted = 1.98
     sor, cuts = native(A, ksp_type="bicg", ksp_rtol=1e-8), 0
     for seed in range(12):
         b, x = random_rhs(A, seed)
         ksp.solveTranspose(b, x)
-        limit = int(ksp.getPC().getPythonContext()._decision.limit)
+        limit = int(ksp.getPC().getPythonContext()._tuned.decision.limit)
         cuts += 0 < limit < ksp.getIterationNumber()
         assert ksp.getConvergedReason() > 0
         ours = true_residual(A, b, x)

@@ -15,7 +15,7 @@ import numpy as np
 from petsc4py import PETSc
 
 from ..learners import NO_CONTEXT, Context, MatrixFeatures
-from .sor import library
+from .clib import library
 
 #: Rows looked at: those with the largest ρ at the last full look, and as many spread evenly.
 WORST, SPREAD = 8, 8
@@ -39,8 +39,7 @@ class _Sample:
         on_diagonal = rows == aj
         diagonal = np.bincount(rows[on_diagonal], values[on_diagonal], self.rows)
         total = np.bincount(rows, values, self.rows)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            rho = np.nan_to_num(1.0 - total / diagonal, nan=-np.inf)
+        rho = np.nan_to_num(1.0 - total / diagonal, nan=-np.inf)
         usable = np.flatnonzero(diagonal)
         spread = usable[np.linspace(0, len(usable) - 1, min(SPREAD, len(usable))).astype(int)]
         worst = usable[np.argsort(rho[usable], kind="stable")[-WORST:]]
@@ -150,7 +149,8 @@ class Features:
         replaced, self._seen, self._novelty = seen[0] != self._seen[0], seen, 0
         self._here = UNREADABLE
         if A.getType() in _READABLE:
-            self._here = self._local(A, replaced) if A.getLocalSize()[0] else NO_ROWS
+            with np.errstate(all="ignore"):
+                self._here = self._local(A, replaced) if A.getLocalSize()[0] else NO_ROWS
         return self._here
 
     def context(self, top: Sequence[float], rtol: float) -> Context:

@@ -8,8 +8,8 @@ from typing import Any
 
 from petsc4py import PETSc
 
+from .clib import library
 from .pc import PC
-from .sor import library
 
 _NORM, _SIDE = PETSc.KSP.NormType, PETSc.PC.Side
 #: Norms that PETSc's Python KSP doesn't offer by itself, with low priorities so that none becomes the default; and

@@ -6,49 +6,35 @@ calls it, so the call stack is asked, and for the caller's type the options.
 
 from __future__ import annotations
 
-import ctypes
 import re
 from functools import lru_cache
 from typing import Any
 
 from petsc4py import PETSc
 
-from .sor import library
+from .clib import address, callers, name_at
+from .usertest import test_of
 
 #: Outer KSP types that bear a preconditioner which changes from one application to the next.
 FLEXIBLE = ("fgmres", "pipefgmres", "gcr", "pipegcr", "fcg", "pipefcg", "richardson", "preonly")
+#: KSP types that apply the preconditioner once, and those that stop at a trust region.
+_ONCE, _TRUST_REGION = ("preonly", "none"), ("nash", "stcg", "gltr", "qcg")
+_NO_NORM = int(PETSc.KSP.NormType.NONE)
+TRUST_REGION = "solves end at a trust region, which says nothing of omega"
 _FRAMES = 256
 _SOLVES = (b"KSPSolve", b"KSPSolveTranspose")
-_libc = ctypes.CDLL(None)
-
-
-class _Symbol(ctypes.Structure):
-    """Dl_info of dlfcn.h."""
-
-    _fields_ = [
-        ("file", ctypes.c_char_p),
-        ("base", ctypes.c_void_p),
-        ("name", ctypes.c_char_p),
-        ("address", ctypes.c_void_p),
-    ]
 
 
 @lru_cache(maxsize=4096)
-def _solve_at(address: int) -> bytes:
+def _solve_at(place: int) -> bytes:
     """The solve that this return address lies in, or nothing; there are few, and looking one up takes 10 µs."""
-    symbol = _Symbol()
-    known = _libc.dladdr(ctypes.c_void_p(address), ctypes.byref(symbol))
-    return symbol.name if known and symbol.name in _SOLVES else b""
+    name = name_at(place)
+    return name if name in _SOLVES else b""
 
 
 def _solves() -> list[bytes]:
     """The KSP solves under way in this process, the innermost first; none where that can't be told."""
-    try:
-        frames = (ctypes.c_void_p * _FRAMES)()
-        count = _libc.backtrace(frames, _FRAMES)
-        return [solve for address in frames[:count] if address and (solve := _solve_at(address))]
-    except AttributeError:  # a C library without backtrace
-        return []
+    return [solve for place in callers(_FRAMES) if (solve := _solve_at(place))]
 
 
 def depth() -> int:
@@ -81,10 +67,23 @@ def inside_unflexible(prefix: str, outermost: int = 1) -> bool:
     return False
 
 
-def runs_a_fixed_number(ksp: Any) -> bool:
-    """Whether the KSP doesn't test for convergence (`-ksp_convergence_test skip`)."""
-    test, context, destroy = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_void_p()
-    library().KSPGetConvergenceTest(
-        ctypes.c_void_p(ksp.handle), ctypes.byref(test), ctypes.byref(context), ctypes.byref(destroy)
-    )
-    return test.value == ctypes.cast(library().KSPConvergedSkip, ctypes.c_void_p).value
+def why_held(ksp: Any, guarded: bool) -> str:
+    """Why a choice of ω can't be judged by this solve of the KSP; "" where it can.  Not collective.
+
+    Parameters
+    ----------
+    guarded : bool
+        Whether the KSP is the inner one of `sorlearn.KSP`.
+    """
+    kind, test, prefix = ksp.getType(), test_of(ksp), ksp.getOptionsPrefix() or ""
+    if int(ksp.norm_type) == _NO_NORM or kind in _ONCE or test.function == address("KSPConvergedSkip"):
+        return f"{kind} does not iterate to a tolerance here"
+    if kind in _TRUST_REGION or test.foreign:
+        return TRUST_REGION
+    if guarded and kind == "python":
+        return "the guarded solver's inner KSP decides"
+    if guarded:
+        inside = inside_unflexible(re.sub("sorlearn_$", "", prefix), outermost=2)
+    else:
+        inside = inside_unflexible(prefix)
+    return "inside another KSP whose -ksp_type isn't known to be flexible" if inside else ""

@@ -1,39 +1,28 @@
-"""Solving once more what a trial ω left unsolved or worse solved, with everything that the user set on the KSP."""
+"""Solving once more what a trial ω left unsolved or worse solved, with everything that the user set on the KSP.
+
+This room knows PETSc and nothing else: a `Decision` tells it what to do, an `Outcome` tells what came of it.
+"""
 
 from __future__ import annotations
 
-from math import log10
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable
 
-import numpy as np
 from petsc4py import PETSc
 
-from ..tuning.session import Decision, Session
-from . import position
-from .collective import Comm
+from ..tuning.accuracy import shortfall
+from ..tuning.decision import Decision
+from ..tuning.record import Outcome
+from . import position, tolerances
+from .usertest import UserTest, test_of
 
 _MAX_IT = int(PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT)
 #: KSP types that apply the preconditioner itself even when they solve the transposed system.
 _NEVER_TRANSPOSE = ("lsqr",)
 #: KSPSolve takes an explicit transpose back; earlier, KSPSolveTranspose would transpose it once more.
 _SOLVE_RESTORES = PETSc.Sys.getVersion() >= (3, 26, 0)
+#: Least relative tolerance that is asked for in order to pass another test.
+_LEAST_RTOL = 1e-14
 _checking = PETSc.Log.Event("SorlearnCheck")
-
-
-class Outcome(NamedTuple):
-    """How a solve ended: KSPConvergedReason, iterations, and the error that ended it, if any."""
-
-    reason: int
-    iterations: int
-    error: PETSc.Error | None = None
-
-
-def relative_residual(A: Any, b: Any, x: Any, work: Any, transposed: bool) -> float:
-    """‖b − Ax‖/‖b‖ in the 2-norm, of Aᵀ where `transposed`; 0 where b is zero.  Collective."""
-    scale = b.norm()
-    (A.multTranspose if transposed else A.mult)(x, work)
-    work.aypx(-1.0, b)
-    return work.norm() / scale if scale > 0.0 else 0.0
 
 
 def first_residual(ksp: Any) -> float | None:
@@ -42,36 +31,11 @@ def first_residual(ksp: Any) -> float | None:
     return float(history[0]) if len(history) == 1 else None
 
 
-def _gain(ksp: Any) -> float:
-    """Decimal digits that an iteration of the last solve gained in the KSP's norm; 0 where that isn't known."""
-    before, after = first_residual(ksp), ksp.getResidualNorm()
-    return log10(before / after) / ksp.getIterationNumber() if before and 0.0 < after < before else 0.0
-
-
-def solve_again(ksp: Any, b: Any, x: Any, nonzero_guess: bool, transposed: bool) -> Outcome:
-    """Run the KSP again from x (or from zero) inside its own postSolve.
-
-    PETSc allows one embedded solve.  Tolerances, norms, null spaces, monitors and convergence tests are the user's,
-    because the KSP is.  Collective; an error inside counts as a failed solve.
-    """
-    guess, strict = ksp.getInitialGuessNonzero(), ksp.getErrorIfNotConverged()
-    ksp.setInitialGuessNonzero(nonzero_guess)
-    ksp.setErrorIfNotConverged(False)
-    try:
-        (ksp.solveTranspose if transposed else ksp.solve)(b, x)
-        return Outcome(ksp.getConvergedReason(), ksp.getIterationNumber())
-    except PETSc.Error as error:
-        return Outcome(int(PETSc.KSP.ConvergedReason.DIVERGED_BREAKDOWN), ksp.getIterationNumber(), error)
-    finally:
-        ksp.setErrorIfNotConverged(strict)
-        ksp.setInitialGuessNonzero(guess)
-
-
 class Rescue:
     """Keeps from the application what a trial ω did to a solve: failures, answers that lack digits, excessive cost.
 
-    `prepare` comes before a solve, `finish` after it; in between the KSP may have tolerances that aren't the user's,
-    until `give_back`.
+    `prepare` comes before a solve, `finish` after it.  In between the KSP has tolerances that aren't the user's, but
+    only until its first test, and raises no error for a failure.
 
     Attributes
     ----------
@@ -85,181 +49,206 @@ class Rescue:
         Whether a repeat is running, inside the postSolve of the solve that it repairs.
     omega : float
         ω of this repeat.
-    refused : PETSc.Error or None
-        The error that ended the last repeat: the application is to get it, as nothing has helped.
     """
 
     def __init__(self) -> None:
         self.safe = self.omega = 1.0
         self.repairable, self.applied_transpose, self.nested = True, False, False
-        self.refused: PETSc.Error | None = None
         self._decision = Decision(1.0, 1.0)
-        self._strict = False
-        self._tolerances: tuple[float, float, float, int] | None = None
+        self._user = tolerances.Tolerances(1e-5, 1e-50, 1e4, 10000)
+        self._ksp: Any = None  # from prepare to give_back
+        self._changed: dict[str, float] = {}  # tolerances that the KSP has now and that aren't the user's
+        self._early = self._lenient = self._was_cut = False
         self._guess: Any = None
-        self._work: Any = None
+        self._test = UserTest()
 
     def reset(self) -> None:
-        """Let go of the vectors."""
-        for vector in (self._guess, self._work):
-            if vector is not None:
-                vector.destroy()
-        self._guess = self._work = None
+        """Let go of the vectors, and of a KSP whose solve ended in an error."""
+        if self._guess is not None:
+            self._guess.destroy()
+        self._guess = self._ksp = None
+        self._changed, self._lenient = {}, False
+        self._test.reset()
 
-    # -- before a solve
+    # -- before and during a solve
 
     def prepare(self, ksp: Any, x: Any, decision: Decision) -> None:
-        """Keep what a repair would need."""
-        self.applied_transpose = False
-        self._decision = decision
-        if decision.tighten or decision.limit:
-            self._tighten(ksp, decision.tighten, decision.limit)
+        """Keep what a repair would need, and tighten the tolerances."""
+        self.applied_transpose = self._was_cut = False
+        self._decision, self._ksp, self._user = decision, ksp, tolerances.read(ksp)
+        if decision.tighten or decision.tighten_atol:
+            self._early = test_of(ksp).default
+            rtol, atol = self._user.rtol, self._user.atol
+            rtol = max(rtol * 10.0**-decision.tighten, min(rtol, _LEAST_RTOL))
+            self._change(rtol=rtol, atol=atol * 10.0**-decision.tighten_atol)
         if decision.omega == decision.fallback == self.safe or not self.repairable:
             return
         if ksp.guess_nonzero:
-            if self._guess is None:
-                self._guess = x.duplicate()
-            x.copy(self._guess)
+            self._keep(x)
         if ksp.getErrorIfNotConverged():  # the repair comes first; postSolve restores it, then PETSc looks
-            self._strict = True
+            self._lenient = True
             ksp.setErrorIfNotConverged(False)
 
-    def _tighten(self, ksp: Any, digits: float, limit: float = 0.0) -> None:
-        """Ask for more digits, and for no more iterations than the guard allows, until `give_back`."""
-        rtol, atol, _, max_it = self._tolerances = ksp.getTolerances()
-        shrink = 10.0**-digits
-        ksp.setTolerances(
-            rtol=max(rtol * shrink, min(rtol, 1e-14)),
-            atol=atol * shrink,
-            max_it=min(max_it, int(limit)) if limit else max_it,
-        )
+    def _keep(self, x: Any) -> None:
+        if self._guess is None:
+            self._guess = x.duplicate()
+        x.copy(self._guess)
 
-    def give_back(self, ksp: Any) -> None:
+    def _change(self, **wanted: float) -> None:
+        tolerances.write(self._ksp, **wanted)
+        self._changed |= wanted
+
+    def watch(self) -> int:
+        """To be called when the preconditioner is applied; returns after how many applications again, 0 for never.
+
+        PETSc's own test reads the tolerances before the first iteration only: after that they are the user's again.
+        A trial that has come to its limit is cut off.
+        """
+        if self._ksp is None:
+            return 0
+        limit, iterations = int(self._decision.limit), self._ksp.getIterationNumber()
+        if self._changed and self._early:
+            if not iterations:
+                return 1
+            self._give_back_tolerances()
+        if not limit or self._was_cut:
+            return 0
+        if iterations < limit:
+            return limit - iterations
+        self._was_cut = iterations < self._user.max_it
+        if self._was_cut:
+            self._change(max_it=iterations)
+        return 0
+
+    def _give_back_tolerances(self) -> None:
+        has = tolerances.read(self._ksp)._asdict()  # what the user has set since, after an error, stays
+        mine = {name: getattr(self._user, name) for name, value in self._changed.items() if has[name] == value}
+        self._changed = {}
+        tolerances.write(self._ksp, **mine)
+
+    def give_back(self) -> None:
         """The user's settings of the KSP; also where the last solve ended in an error and never came to postSolve."""
-        if self._strict:
-            self._strict = False
-            ksp.setErrorIfNotConverged(True)
-        if self._tolerances is not None:
-            rtol, atol, _, max_it = self._tolerances
-            ksp.setTolerances(rtol=rtol, atol=atol, max_it=max_it)
-            self._tolerances = None
+        if self._ksp is None:
+            return
+        if self._lenient:
+            self._lenient = False
+            self._ksp.setErrorIfNotConverged(True)
+        if self._changed:
+            self._give_back_tolerances()
+        self._ksp = None
 
     # -- after a solve
 
-    def finish(
-        self, ksp: Any, b: Any, x: Any, session: Session | None, comm: Comm, guarded: Callable[..., Any]
-    ) -> tuple[int, int, bool]:
-        """Continue, repeat or check the solve that has just ended, as need be.  Collective.
+    def finish(self, ksp: Any, b: Any, x: Any, sweep: Callable[[Any, Any, Any, float], None]) -> Outcome:
+        """Continue, repeat or judge the solve that has just ended, as need be.  Collective.
+
+        An error inside is the application's, or one that it would have got from PETSc's own SOR: it is raised.
 
         Parameters
         ----------
-        session : Session or None
-            To be told of it; on rank 0 only, and where learning goes on.
-        guarded : callable
-            ``guarded(call, *arguments)`` keeps the session's errors from the solve.
-
-        Returns
-        -------
-        tuple
-            All iterations, KSPConvergedReason, whether another ω has had a part in the answer.
+        sweep : callable
+            ``sweep(P, r, z, omega)`` is z = M⁻¹r.
         """
-        iterations, reason, omega = ksp.getIterationNumber(), ksp.getConvergedReason(), self._decision.omega
-        total, rescued = iterations, False
-        if self._cut(ksp, reason, iterations):
-            outcome = self._safely(ksp, b, x, self._decision.overshoot)
-            total, reason, rescued = iterations + outcome.iterations, outcome.reason, outcome.reason > 0
-        if reason < 0:
-            total, worked = self._repair(ksp, b, x, total)
-            reason, rescued = ksp.getConvergedReason(), worked > 0.0
-            if session:
-                guarded(session.failed, omega, worked)
-        elif self._decision.check and total == iterations > 0:
-            total += self._check(ksp, b, x, session, comm, guarded)
-            rescued = total > iterations
-        if total != ksp.getIterationNumber():
-            ksp.setIterationNumber(total)
-        return total, reason, rescued
+        before, iterations, reason = first_residual(ksp), ksp.getIterationNumber(), ksp.getConvergedReason()
+        outcome = Outcome(iterations, reason)
+        if self._was_cut and reason == _MAX_IT:
+            outcome = self._continue(ksp, b, x, outcome)
+        if outcome.reason < 0:
+            outcome = self._repair(ksp, b, x, outcome)
+        elif iterations > 0 and not outcome.rescued and (self._decision.check or self.unlike(iterations)):
+            outcome = self._judge(ksp, b, x, sweep, before, outcome)
+        if outcome.iterations != iterations:
+            ksp.setIterationNumber(outcome.iterations)
+        return outcome
 
-    def _cut(self, ksp: Any, reason: int, iterations: int) -> bool:
-        """Whether this solve ended at the guard's limit, not at the user's: the safe ω goes on from its iterate."""
-        at_limit = 0 < self._decision.limit <= iterations < ksp.max_it
-        return at_limit and reason == _MAX_IT and self._decision.omega != self.safe
+    def unlike(self, iterations: int) -> bool:
+        """Whether a solve with so many iterations calls for a look at its answer."""
+        return not self._decision.least <= iterations <= self._decision.most
 
     def _transposes(self, ksp: Any) -> bool:
         """Whether the KSP multiplies by Aᵀ for A; with `-ksp_use_explicittranspose` its operator is Aᵀ already."""
         may_be = self.applied_transpose or ksp.getType() in _NEVER_TRANSPOSE
         return may_be and position.solves_transposed()
 
-    def _again(self, ksp: Any, b: Any, x: Any, omega: float, nonzero_guess: bool) -> Outcome:
+    def _again(self, ksp: Any, b: Any, x: Any, omega: float, nonzero_guess: bool) -> None:
+        """Run the KSP again from x (or from zero) inside its own postSolve: PETSc allows one embedded solve.
+
+        Norms, null spaces, monitors and convergence tests are the user's, because the KSP is.
+        """
+        guess, strict = ksp.getInitialGuessNonzero(), ksp.getErrorIfNotConverged()
+        transposed = position.solves_transposed() if _SOLVE_RESTORES else self._transposes(ksp)
+        ksp.setInitialGuessNonzero(nonzero_guess)
+        ksp.setErrorIfNotConverged(False)
         self.nested, self.omega = True, omega
         try:
-            transposed = position.solves_transposed() if _SOLVE_RESTORES else self._transposes(ksp)
-            return solve_again(ksp, b, x, nonzero_guess, transposed)
+            (ksp.solveTranspose if transposed else ksp.solve)(b, x)
         finally:
             self.nested = False
+            ksp.setErrorIfNotConverged(strict)
+            ksp.setInitialGuessNonzero(guess)
 
-    def _safely(self, ksp: Any, b: Any, x: Any, digits: float) -> Outcome:
-        """Go on from x with the safe ω, some digits past the tolerance: from far away it would have stepped over it."""
-        self._tighten(ksp, digits)
+    def _continue(self, ksp: Any, b: Any, x: Any, outcome: Outcome, rtol: float | None = None) -> Outcome:
+        """Go on from x with the safe ω, to the user's tolerance or to another one."""
+        self._ksp = ksp
+        if rtol is not None:
+            self._change(rtol=rtol)
         try:
-            return self._again(ksp, b, x, self.safe, True)
+            self._again(ksp, b, x, self.safe, True)
         finally:
-            self.give_back(ksp)
+            self.give_back()
+        total = outcome.iterations + ksp.getIterationNumber()
+        return outcome._replace(iterations=total, reason=ksp.getConvergedReason(), rescued=True)
 
-    def _repair(self, ksp: Any, b: Any, x: Any, iterations: int) -> tuple[int, float]:
-        """Solve again from the initial guess; (all iterations, ω that worked or 0).  Collective.
+    def _repair(self, ksp: Any, b: Any, x: Any, outcome: Outcome) -> Outcome:
+        """Solve again from the initial guess.
 
-        If nothing works, the safe ω comes last, so that the application gets what PETSc's own SOR would have left:
-        the same error, where it would have raised one.
+        If nothing works, the safe ω comes last, so that the application gets what PETSc's own SOR would have left.
         """
-        tried, fallback, safe = self._decision.omega, self._decision.fallback, self.safe
-        candidates = [omega for omega in dict.fromkeys((fallback, safe)) if omega != tried]
-        if candidates and tried == safe:
-            candidates.append(safe)
-        total = iterations
+        tried, fallback = self._decision.omega, self._decision.fallback
+        candidates = [omega for omega in dict.fromkeys((fallback, self.safe)) if omega != tried]
+        if candidates and tried == self.safe:
+            candidates.append(self.safe)
+        outcome = outcome._replace(failed=True)
         for omega in candidates if self.repairable else ():
             nonzero_guess = ksp.guess_nonzero
             if nonzero_guess:
                 self._guess.copy(x)
-            outcome = self._again(ksp, b, x, omega, nonzero_guess)
-            total += outcome.iterations
-            self.refused = outcome.error if omega == safe else None
-            if outcome.reason > 0:
-                return total, omega
-        return (ksp.getIterationNumber() if candidates else iterations), 0.0
+            self._again(ksp, b, x, omega, nonzero_guess)
+            reason = ksp.getConvergedReason()
+            outcome = outcome._replace(iterations=outcome.iterations + ksp.getIterationNumber(), reason=reason)
+            if reason > 0:
+                return outcome._replace(rescued=True, worked=omega)
+        return outcome
 
-    def _check(
-        self, ksp: Any, b: Any, x: Any, session: Session | None, comm: Comm, guarded: Callable[..., Any]
-    ) -> int:
-        """Measure the true residual; where it is too large, go on with the safe ω.  Returns its iterations."""
+    def _judge(
+        self, ksp: Any, b: Any, x: Any, sweep: Callable[..., None], before: float | None, outcome: Outcome
+    ) -> Outcome:
+        """Put the answer to the user's own test; where it fails, go on with the safe ω."""
         _checking.begin()
-        A, omega = ksp.getOperators()[0], self._decision.omega
-        if self._work is None:
-            self._work = b.duplicate()
-        transposed = self._transposes(ksp)
-        relative = relative_residual(A, b, x, self._work, transposed)
-        digits = np.zeros(1)
-        if session and relative > 0.0:
-            digits[0] = guarded(session.accuracy.shortfall, omega, relative, _gain(ksp)) or 0.0
-        comm.share(digits)
-        iterations = 0
-        if digits[0] and self.repairable:
-            iterations = self._go_on(ksp, b, x, float(digits[0]))
-            after = relative_residual(A, b, x, self._work, transposed)
-            if session:
-                guarded(session.accuracy.settle, omega, relative, after, float(digits[0]))
-        _checking.end()
-        return iterations
+        try:
+            verdict = self._test.judge(
+                ksp, b, x, sweep=sweep, omega=self._decision.omega, omega_safe=self.safe, tolerances=self._user,
+                nonzero_guess=ksp.guess_nonzero, guess=self._guess, before=before, transposed=self._transposes(ksp),
+            )  # fmt: skip
+            outcome = outcome._replace(verdict=verdict)
+            digits = shortfall(verdict, self._decision.true_level) if verdict is not None else None
+            if digits is not None and self.repairable and self._decision.omega != self.safe:
+                outcome = self._go_on(ksp, b, x, outcome, digits)
+        finally:
+            _checking.end()
+        return outcome
 
-    def _go_on(self, ksp: Any, b: Any, x: Any, digits: float) -> int:
-        """From an answer that may be worse than the safe ω's, let the safe ω judge it; returns its iterations."""
-        if self._guess is None:
-            self._guess = x.duplicate()
-        x.copy(self._guess)
-        reason, iterations = ksp.getConvergedReason(), ksp.getIterationNumber()
-        outcome = self._safely(ksp, b, x, digits)
-        if outcome.reason < 0:
-            self._guess.copy(x)
-            ksp.setConvergedReason(reason)
-            ksp.setIterationNumber(iterations)
-        return outcome.iterations
+    def _go_on(self, ksp: Any, b: Any, x: Any, outcome: Outcome, digits: float) -> Outcome:
+        """From an answer that fails the user's test, go on with the safe ω; if that fails, the answer stays."""
+        guess = x.duplicate()  # apart from the initial guess, which PETSc may want again
+        x.copy(guess)
+        rtol = self._user.rtol * 10.0**-digits if digits else None
+        if test_of(ksp).from_initial and outcome.verdict is not None:
+            rtol = min(10.0 ** -(outcome.verdict.lacks + digits), 0.5)  # that is where the safe ω stands
+        after = self._continue(ksp, b, x, outcome, rtol)
+        if after.reason < 0:
+            guess.copy(x)
+            ksp.setConvergedReason(outcome.reason)
+            after = after._replace(reason=outcome.reason)
+        guess.destroy()
+        return after

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-from functools import cache
 from typing import Any, Callable
 
 from petsc4py import PETSc
 
 from ..errors import MatrixError
+from .clib import library
 
 # MatSORType of petscmat.h; petsc4py's names for them differ between versions.
 _ZERO_GUESS = 16
@@ -18,9 +18,6 @@ _SWEEPS = {
 }  # fmt: skip
 #: Matrix types whose SOR refuses every ω but 1.
 ONLY_ONE = ("seqbaij", "mpibaij")
-#: Inode kernels of AIJ matrices sweep faster at ω = 1 exactly: an iteration of CG at another ω costs this many at 1
-#: (benchmarks/inodes.py: 1.4 with two unknowns a node, 1.6 to 1.7 with three to five).
-INODE_WEIGHT = 1.65
 
 
 class Sweeps:
@@ -66,6 +63,13 @@ class Sweeps:
         if error:
             raise PETSc.Error(error)
 
+    @staticmethod
+    def pass_on_failure(pc: Any, A: Any) -> None:
+        """Make what the last sweep found wrong with the matrix the PCFailedReason, as PCSOR does; KSPs ask for it."""
+        failure = ctypes.c_int()
+        library().MatFactorGetError(ctypes.c_void_p(A.handle), ctypes.byref(failure))
+        library().PCSetFailedReason(ctypes.c_void_p(pc.handle), failure)
+
     def check_transpose(self, A: Any) -> None:
         """Raise MatrixError unless the sweeps are their own transpose, as PCSOR does."""
         known, symmetric = A.isSymmetricKnown()
@@ -75,8 +79,3 @@ class Sweeps:
                 "and symmetric sweeps (-pc_sor_symmetric, -pc_sor_local_symmetric)"
             )
 
-
-@cache
-def library() -> ctypes.PyDLL:
-    """PETSc's C library."""
-    return ctypes.PyDLL(PETSc.__file__)

@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import json
 import sys
+from math import isfinite
 from typing import Any, TextIO
-
-from ..tuning.cost import SolveRecord, finite
 
 SCHEMA = 1
 FIELDS = (
     "solve", "omega", "iterations", "reason", "cost", "seconds", "residual_before", "residual_after",
-    "context", "propensity", "explored", "rescued",
+    "context", "propensity", "explored", "rescued", "held",
 )  # fmt: skip
 
 _open: dict[str, TextIO] = {}
 
 
-def line(name: str, record: SolveRecord) -> str:
+def finite(value: float | None) -> float | None:
+    """The number, or None where it is NaN, infinite or unknown."""
+    return value if value is not None and isfinite(value) else None
+
+
+def line(name: str, record: Any) -> str:
     """One JSON line without NaN or infinity: numbers that don't exist are null."""
     entry: dict[str, Any] = {"schema": SCHEMA, "name": name}
     for field in FIELDS:
@@ -40,7 +44,7 @@ class Journal:
         self.path, self.name, self.option = path, name, option
         self.broken = False
 
-    def write(self, record: SolveRecord) -> None:
+    def write(self, record: Any) -> None:
         """Append one line."""
         if self.broken:
             return

@@ -1,193 +1,191 @@
-"""Does an ω stop the solver at a worse answer than the safe ω would?
+"""How much to tighten the tolerance at which ω, so that every answer passes the test that the user asked for.
 
-KSP's default norms involve the preconditioner, and the preconditioner depends on ω: some ω "converge" early to a
-worse answer.  This room decides which solves have their true residual measured (at a price of under 1 % of the
-work), and what the measurement means.
+KSP's default norms involve the preconditioner, and the preconditioner depends on ω: ‖M_ω⁻¹r‖ ≤ rtol ‖M_ω⁻¹b‖ isn't
+what the user wrote, which is the same with the M of the solver that was configured, SOR at the safe ω.  How far the
+two are apart is a property of ω and the problem, and hardly of luck: so it is measured now and then, for under 1 %
+of the work, and the tolerance at ω is tightened by its running mean; never loosened, so that KSP's own test always
+holds, too.
 """
 
-from math import exp, log, log10
+from __future__ import annotations
+
+from math import isfinite, nan
 from typing import Any
 
 import numpy as np
 
-#: Bins of u = log(2/ω − 1), the axis on which cost is smooth; width 0.1.
-U_MAX, U_MIN, WIDTH = 1.5, -5.5, 0.1
-BINS = round((U_MAX - U_MIN) / WIDTH) + 1
-#: Work of one measurement (a product with A and two norms) in iterations of the solver.
-CHECK_WORK = 0.5
-#: Share of all work that may go into measurements after the first few in every bin.
-SHARE, FEW = 0.008, 5
-#: Measurements of the safe ω before the learner has its way, and the share of all work that later ones may cost.
-SAMPLES, REFERENCE_SHARE = 3, 0.004
-#: log10 of how much larger than the reference a true residual may be before the safe ω looks into it.
-SUSPECT = 0.15
-#: Digits asked for beyond the reference: the safe ω may leave less than has been seen of it, and no solve may end
-#: above twice of that.
-RESERVE = 0.1
-#: Least digits beyond the user's tolerance that the safe ω goes on to, because it would have stepped over it, too;
-#: where an iteration gains more, that gain less what the factor of 2 forgives.
-OVERSHOOT, FORGIVEN = 0.3, 0.35
-#: How fast extremes are forgotten: the lowest residuals of the safe ω, the most digits that another ω lost.
-FORGET = 0.03
-#: Digits lost beyond which tightening the tolerance isn't tried any more: ω is dropped.
+from .bins import BINS, bin_of
+from .record import Verdict
+
+#: Work of one measurement in iterations of the solver: a product with A and two or three sweeps.
+CHECK_WORK = 2.0
+#: Share of all work that may go into measurements, beside the first of every ω; credit is kept for so many.
+SHARE, KEPT = 0.006, 3.0
+#: Bins on either side in which a measurement spares an ω its own.
+NEAR = 1
+#: Weight of the newest measurement in a running mean, at least.
+NEWEST = 0.2
+#: Digits beyond which a surprise counts no more: then it is rather the instance than ω.
+OUTLIER = 0.5
+#: log10 of how far an answer may fail the test: beyond the first it is continued by the safe ω, and in all but one in
+#: a hundred solves it is to stay within the second.
+FAILS, MOSTLY = 0.301, 0.176
+#: Standard deviations of a normal distribution that one in a hundred exceeds.
+ONE_IN_100 = 2.33
+#: Digits by which a true residual may be worse than the safe ω's beyond what the tests explain; more while few
+#: solves at the safe ω have been measured, divided by their number.
+EXPLAINED, UNSURE = 0.3, 0.7
+#: Solves at the safe ω that are measured in any case, for the price of a product with A.
+FIRST = 3
+#: Digits lost beyond which tightening isn't tried any more: ω is dropped.
 HOPELESS = 2.0
 
 
-def bin_of(omega: float) -> int:
-    """Index of ω's bin, in [0, BINS)."""
-    u = log(2.0 / omega - 1.0)
-    return min(max(round((U_MAX - u) / WIDTH), 0), BINS - 1)
+def shortfall(verdict: Verdict, true_level: float) -> float | None:
+    """Digits beyond the user's tolerance to which the safe ω should continue this answer; None where it is good.
+
+    The true residual counts where it is worse than the safe ω's by more than the tests explain.
+    """
+    hidden = verdict.true - true_level - verdict.relative
+    caution = hidden if hidden > EXPLAINED else 0.0
+    return caution if verdict.lacks + caution > FAILS else None
 
 
-def omega_of(index: int) -> float:
-    """The ω in the middle of a bin."""
-    return 2.0 / (1.0 + exp(U_MAX - WIDTH * index))
+class Means:
+    """A running mean in every bin of ω, interpolated where there is none."""
 
+    def __init__(self, counts: np.ndarray) -> None:
+        self.values, self._counts = np.zeros(BINS), counts
 
-def _level(relative: float) -> float:
-    return log10(max(relative, 1e-300))
+    def note(self, i: int, value: float) -> None:
+        """Take note of a value in bin i, whose count includes it."""
+        step = value - self.values[i]
+        if self._counts[i] > 1:
+            step = max(NEWEST, 1.0 / self._counts[i]) * min(max(step, -OUTLIER), OUTLIER)
+        self.values[i] += step
+
+    def at(self, i: int) -> float:
+        """The mean in bin i; 0 before the first value."""
+        if self._counts[i]:
+            return float(self.values[i])
+        known = np.flatnonzero(self._counts)
+        return float(np.interp(i, known, self.values[known])) if len(known) else 0.0
 
 
 class Accuracy:
-    """True accuracy by ω, in constant memory.
-
-    An ω whose answers lack digits against the safe ω's is solved with a tolerance that is tighter by these digits;
-    one that lacks too many is dropped.
+    """What tightening every ω needs, in constant memory.
 
     Parameters
     ----------
     safe : float
-        The safe ω, which loses no digits by definition.
+        The safe ω, whose own test is the user's.
 
     Attributes
     ----------
-    lost : (BINS,) array
-        Decimal digits that an answer lacks against the safe ω's if the tolerance is the user's, about the most.
     checks : (BINS,) array
-        Number of measurements.
-    banned : (BINS,) array
-        1 where an ω is left alone, because it failed or answered much worse.
-    reference : float
-        log10 of the lowest ‖b − Ax‖/‖b‖ that the safe ω leaves; 0 before the first measurement.
-    gain : float
-        Digits that an iteration gained in the last solve that was measured.
+        Number of measurements; there are none of the safe ω, which needs none.
+    relative, absolute, true : Means
+        Of `Verdict.relative`, `.absolute`, and of the digits by which true residuals are worse than the safe ω's.
+    level : float
+        Running mean of `Verdict.true` at the safe ω; NaN before the first.
+    lacks, scatter : float
+        Running mean and variance of the digits by which answers would fail the test without a reserve.
     """
 
-    _REMEMBERED = ("lost", "checks", "banned", "reference", "gain", "credit", "unseen", "safe_work")
+    _NUMBERS = ("level", "lacks", "scatter", "reserved", "credit", "measured", "levels")
 
     def __init__(self, safe: float) -> None:
         self._safe = bin_of(safe)
-        self.lost = np.zeros(BINS)
         self.checks = np.zeros(BINS)
-        self.banned = np.zeros(BINS)
-        self.reference = self.gain = self.credit = 0.0
-        self.unseen = self.safe_work = 0.0
+        self.relative, self.absolute, self.true = (Means(self.checks) for _ in range(3))
+        self.level = nan
+        self.lacks, self.scatter = -FAILS, 0.0
+        self.reserved = self.credit = self.measured = self.levels = 0.0
 
     def due(self, omega: float) -> bool:
-        """Whether the coming solve at this ω should be measured."""
-        return self.checks[bin_of(omega)] < FEW or self.credit >= CHECK_WORK
-
-    def reference_due(self, solves: int) -> bool:
-        """Whether the coming solve should be the safe ω's, to be measured: early, and then for a share of the work."""
-        known = self.checks[self._safe]
-        return bool(solves and known < SAMPLES or self.unseen > self.safe_work > 0.0)
-
-    def earn(self, omega: float, iterations: int) -> None:
-        """A solve went by: a share of its work may be spent on measuring; savings are kept for ten checks at most."""
-        self.credit = min(self.credit + SHARE * (iterations + 1), 10 * CHECK_WORK)
-        self.unseen += REFERENCE_SHARE * (iterations + 1)
-        if bin_of(omega) == self._safe:
-            self.safe_work = iterations + 1.0
-
-    def digits_lost(self, omega: float) -> float:
-        """Digits by which to tighten the tolerance at this ω, at least 0: the most of it and its neighbours.
-
-        Interpolated where none of them was measured.
-        """
+        """Whether the coming solve at this ω should be measured: its first one, then for a share of the work."""
         i = bin_of(omega)
         if i == self._safe:
-            return 0.0
-        near = slice(max(i - 1, 0), i + 2)
-        lost = float(self.lost[near].max(initial=-np.inf, where=self.checks[near] > 0))
-        if lost == -np.inf:
-            known = np.flatnonzero(self.checks)
-            lost = float(np.interp(i, known, self.lost[known])) if len(known) else 0.0
-        return max(lost + RESERVE, 0.0)
+            return self.levels < FIRST or self.credit >= CHECK_WORK
+        return self.credit >= CHECK_WORK or not self.checks[max(i - NEAR, 0) : i + NEAR + 1].any()
 
-    def overshoot(self) -> float:
-        """Digits beyond the tolerance that the safe ω would step, if it went on from far away."""
-        return max(self.gain - FORGIVEN, OVERSHOOT)
+    @property
+    def true_level(self) -> float:
+        """What a true residual is held against, see `shortfall`; NaN where that isn't known."""
+        return self.level + UNSURE / max(self.levels, 1.0)
 
-    def shortfall(self, omega: float, relative: float, gain: float) -> float:
-        """Take note of a measured ‖b − Ax‖/‖b‖.
+    def earn(self, iterations: int) -> None:
+        """Work was done, a share of which may be spent on measuring."""
+        self.credit = min(self.credit + SHARE * (iterations + 1), KEPT * CHECK_WORK)
 
-        Returns the digits beyond the tolerance that the safe ω should go on to, because the answer may be worse than
-        its own would be; 0 if it isn't.  `gain` is what an iteration of this solve gained, in digits.
-        """
-        self.credit = max(self.credit - CHECK_WORK, 0.0)
-        self.gain = gain
-        level = _level(relative)
-        if bin_of(omega) == self._safe:
-            self.checks[self._safe] += 1
-            self.unseen = 0.0
-            self._refer(level, lower=True)
-            return 0.0
-        excess = level - self.reference if self.reference else gain
-        if not self.reference or excess > SUSPECT:
-            return max(min(excess + OVERSHOOT, gain), OVERSHOOT)
-        self._note(omega, excess)
-        return 0.0
-
-    def settle(self, omega: float, before: float, after: float, digits: float = OVERSHOOT) -> None:
-        """A suspicion was looked into: the safe ω went on and left ‖b − Ax‖/‖b‖ at `after`.
-
-        It was asked for `digits` beyond the tolerance, of which it would have gone `OVERSHOOT` by itself.  What it left
-        above the reference the instance is to blame for, not ω.
-        """
-        level = _level(after) + digits - OVERSHOOT
-        self._refer(level, lower=False)
-        self._note(omega, _level(before) - max(level, self.reference))
-        if self.lost[bin_of(omega)] > HOPELESS:
-            self.ban(omega)
-
-    def _refer(self, level: float, lower: bool) -> None:
-        """Follow the lowest levels that the safe ω leaves: down at once, up slowly.
-
-        But a residual steps over the tolerance by less than one iteration's gain; a level that is higher by more is
-        another instance's.
-        """
-        if not self.reference or (lower and level < self.reference):
-            self.reference = level
-        elif level > self.reference:
-            self.reference = max(self.reference + FORGET * (level - self.reference), level - self.gain)
-
-    def _note(self, omega: float, excess: float) -> None:
+    def tightening(self, omega: float) -> tuple[float, float]:
+        """Decimal digits, at least 0, by which to tighten rtol and atol at this ω."""
         i = bin_of(omega)
-        lost = excess + self.digits_lost(omega)
-        self.lost[i] += (1.0 if lost > self.lost[i] or not self.checks[i] else FORGET) * (lost - self.lost[i])
-        self.checks[i] += 1
+        if i == self._safe:
+            return 0.0, 0.0
+        hidden = self.true.at(i) - self.relative.at(i) - UNSURE / max(self.levels, 1.0)
+        caution = hidden if hidden > EXPLAINED else 0.0
+        self.reserved = self._reserve()
+        extra = caution + self.reserved
+        return max(self.relative.at(i) + extra, 0.0), max(self.absolute.at(i) + extra, 0.0)
 
-    def ban(self, omega: float) -> None:
-        """Leave this ω and its neighbours alone from now on; the safe ω is never left alone."""
+    def _reserve(self) -> float:
+        """Digits beyond the mean that keep all but one in a hundred answers within `MOSTLY`."""
+        return max(self.lacks + ONE_IN_100 * self.scatter**0.5 - MOSTLY, 0.0)
+
+    @property
+    def affords(self) -> bool:
+        """Whether measurements that weren't planned may be made, too: they may overdraw the credit."""
+        return self.credit > -KEPT * CHECK_WORK
+
+    def note(self, omega: float, verdict: Verdict, planned: bool = True) -> None:
+        """Take note of a measured answer; of one that wasn't planned just the price: those aren't a fair sample."""
         i = bin_of(omega)
-        self.banned[max(i - 1, 0) : i + 2] = 1.0
-        self.banned[self._safe] = 0.0
+        if not planned:
+            self.credit -= CHECK_WORK
+            return
+        if i == self._safe:
+            self.levels += 1.0
+            step = max(NEWEST, 1.0 / self.levels)
+            self.level = verdict.true if not isfinite(self.level) else self.level + step * (verdict.true - self.level)
+            return
+        self.credit = max(self.credit - CHECK_WORK, min(self.credit, 0.0))
+        known = self.checks[max(i - NEAR, 0) : i + NEAR + 1].any()
+        self.checks[i] += 1.0
+        self.relative.note(i, verdict.relative)
+        self.absolute.note(i, verdict.absolute)
+        self.true.note(i, verdict.true - self.level if isfinite(self.level) else verdict.relative)
+        if known:  # else nobody could know how much to tighten
+            self._scatter(verdict.lacks + self.reserved)
 
-    def allows(self, omega: float) -> bool:
-        """Whether this ω has neither failed nor answered much worse."""
-        return not self.banned[bin_of(omega)]
+    def _scatter(self, lacks: float) -> None:
+        lacks = min(max(lacks, -FAILS), OUTLIER)  # what stepped far over the tolerance threatens nobody
+        self.measured += 1.0
+        step = max(0.02, 1.0 / (self.measured + 3.0))
+        deviation = lacks - self.lacks
+        self.lacks += step * deviation
+        self.scatter += step * (deviation * deviation - self.scatter)
+
+    def hopeless(self, omega: float) -> bool:
+        """Whether so many digits are lost at this ω that it should be dropped."""
+        i = bin_of(omega)
+        return i != self._safe and max(self.relative.at(i), self.true.at(i)) > HOPELESS
 
     def state(self) -> dict[str, Any]:
         """Plain arrays and numbers."""
-        return {name: getattr(self, name) for name in self._REMEMBERED}
+        means = {name: getattr(self, name).values for name in ("relative", "absolute", "true")}
+        numbers = {name: getattr(self, name) for name in self._NUMBERS}
+        return {"checks": self.checks, **means, **numbers, "level": self.level if isfinite(self.level) else None}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `state` returned; raises KeyError, TypeError or ValueError for anything else."""
-        for name in self._REMEMBERED:
-            mine = getattr(self, name)
-            if isinstance(mine, np.ndarray):
-                mine[:] = np.asarray(state[name], float)
-            else:
-                setattr(self, name, float(state[name]))
-            if not np.all(np.isfinite(getattr(self, name))):
+        for name in ("checks", "relative", "absolute", "true"):
+            mine = self.checks if name == "checks" else getattr(self, name).values
+            mine[:] = np.asarray(state[name], float)
+            if not np.all(np.isfinite(mine)):
                 raise ValueError(f"{name} isn't finite")
+        for name in self._NUMBERS:
+            value = nan if name == "level" and state[name] is None else float(state[name])
+            if name != "level" and not isfinite(value):
+                raise ValueError(f"{name} isn't finite")
+            setattr(self, name, value)

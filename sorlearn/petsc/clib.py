@@ -1,0 +1,58 @@
+"""PETSc's C library beside petsc4py, and what the dynamic linker knows of addresses in it."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+
+from petsc4py import PETSc
+
+_libc = ctypes.CDLL(None)
+
+
+class _Symbol(ctypes.Structure):
+    """Dl_info of dlfcn.h."""
+
+    _fields_ = [
+        ("file", ctypes.c_char_p),
+        ("base", ctypes.c_void_p),
+        ("name", ctypes.c_char_p),
+        ("address", ctypes.c_void_p),
+    ]
+
+
+@cache
+def library() -> ctypes.PyDLL:
+    """PETSc's C library."""
+    return ctypes.PyDLL(PETSc.__file__)
+
+
+@cache
+def address(name: str) -> int:
+    """Where a function of PETSc's is."""
+    return ctypes.cast(getattr(library(), name), ctypes.c_void_p).value or 0
+
+
+def _symbol_at(place: int) -> _Symbol:
+    symbol = _Symbol()
+    _libc.dladdr(ctypes.c_void_p(place), ctypes.byref(symbol))
+    return symbol
+
+
+def name_at(place: int) -> bytes:
+    """The function that an address lies in, as far as it has a public name."""
+    return _symbol_at(place).name or b""
+
+
+def file_at(place: int) -> bytes:
+    """The file that an address was loaded from."""
+    return _symbol_at(place).file or b""
+
+
+def callers(most: int) -> list[int]:
+    """Return addresses of the call stack, the innermost first; empty with a C library that can't tell."""
+    try:
+        frames = (ctypes.c_void_p * most)()
+        return [place for place in frames[: _libc.backtrace(frames, most)] if place]
+    except AttributeError:
+        return []

@@ -1,0 +1,62 @@
+"""Words to the user, from one rank."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any
+
+from petsc4py import PETSc
+
+from ..errors import MatrixError
+from .sor import Sweeps
+
+_told: set[tuple[str, str]] = set()
+#: PETSc's error codes of a zero or missing entry on the diagonal, which the other ranks know nothing of.
+_OF_ONE_RANK = (71, 73, 75)
+
+
+def say(text: str) -> None:
+    """A line on stdout."""
+    PETSc.Sys.Print(text, comm=PETSc.COMM_SELF)
+
+
+def complain(comm: Any, text: str) -> None:
+    """One message on stderr, from rank 0 of a communicator."""
+    if comm.getRank() == 0:
+        sys.stderr.write(f"sorlearn: {text}\n")
+        sys.stderr.flush()
+
+
+def once(comm: Any, prefix: str, text: str) -> None:
+    """A message about a solver, on stderr, the first time only."""
+    if (prefix, text) not in _told:
+        _told.add((prefix, text))
+        complain(comm, f"solver '{prefix}': {text}")
+
+
+def only_one(prefix: str, kind: str) -> None:
+    """Matrices of this type take ω = 1 only: said once, also where every rank has a solver of its own."""
+    text = (
+        f"SOR of matrix type {kind} takes omega = 1 only, so nothing is learned; "
+        f"remedy: -mat_type aij, or -{prefix}pc_type sor"
+    )
+    once(PETSc.COMM_WORLD, prefix, text)
+
+
+def explain(pc: Any, prefix: str, sweeps: Sweeps, error: Exception) -> None:
+    """Name the cause of what PETSc's own SOR would have refused, too."""
+    kind = sweeps.kind
+    remedy = f"an assembled matrix (-mat_type aij) with a full diagonal, or another -{prefix}pc_type"
+    if isinstance(error, MatrixError):
+        remedy = f"another -{prefix}ksp_type"
+    elif pc.comm.getSize() > 1 and not kind.startswith("local_"):
+        remedy = f"-{prefix}pc_sor_local_{kind}, or another -{prefix}pc_type"
+    cause = re.sub(r"^\[\d+\] ", "", str(error).splitlines()[-1])
+    here_only = isinstance(error, PETSc.Error) and error.ierr in _OF_ONE_RANK
+    matrix = pc.getOperators()[1].getType()
+    once(
+        PETSc.COMM_SELF if here_only else pc.comm,
+        prefix,
+        f"SOR can't be applied to this matrix of type {matrix}: {cause}; remedy: {remedy}",
+    )

@@ -1,0 +1,155 @@
+"""The test that the user asked for, whichever ω an answer came from.
+
+KSP stops where ‖M⁻¹r‖ ≤ max(rtol ‖M⁻¹b‖, atol), or where √(rᵀM⁻¹r) is in the natural norm, with the M of the ω that it
+runs with; the user asked for it with the M of the solver that was configured, SOR at the safe ω.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from math import log10
+from typing import Any, Callable, NamedTuple
+
+from petsc4py import PETSc
+
+from ..tuning.record import Verdict
+from .clib import address, file_at, library
+from .tolerances import Tolerances
+
+_NATURAL = int(PETSc.KSP.NormType.NATURAL)
+#: PetscBool has become one byte with PETSc 3.24; KSPConvergedDefaultCtx of kspimpl.h begins with three of them.
+_bool = ctypes.c_bool if PETSc.Sys.getVersion() >= (3, 24, 0) else ctypes.c_int
+_TINY = 1e-300
+
+
+class StoppingTest(NamedTuple):
+    """A KSP's convergence test.
+
+    Attributes
+    ----------
+    function : int
+        Address of it.
+    from_initial : bool
+        Whether PETSc's own measures against the first residual (`-ksp_converged_use_initial_residual_norm`, or the
+        lesser of this and the right-hand side).
+    """
+
+    function: int
+    from_initial: bool = False
+
+    @property
+    def default(self) -> bool:
+        """Whether it is PETSc's own, with the tolerances."""
+        return self.function == address("KSPConvergedDefault")
+
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it is one that a part of PETSc has set for its own ends, as SNES does for a trust region."""
+        known = ("KSPConvergedDefault", "KSPConvergedSkip", "KSPLSQRConvergedDefault")
+        return self.function not in map(address, known) and file_at(self.function) == file_at(address(known[0]))
+
+
+def test_of(ksp: Any) -> StoppingTest:
+    """The convergence test that the KSP has now."""
+    test, context, destroy = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_void_p()
+    library().KSPGetConvergenceTest(
+        ctypes.c_void_p(ksp.handle), ctypes.byref(test), ctypes.byref(context), ctypes.byref(destroy)
+    )
+    function = test.value or 0
+    if function != address("KSPConvergedDefault") or not context.value:
+        return StoppingTest(function)
+    flags = (_bool * 2).from_address(context.value)
+    return StoppingTest(function, bool(flags[0] or flags[1]))
+
+
+class UserTest:
+    """Puts answers to the test; keeps two vectors."""
+
+    def __init__(self) -> None:
+        self._vectors: list[Any] = []
+
+    def reset(self) -> None:
+        """Let go of the vectors."""
+        for vector in self._vectors:
+            vector.destroy()
+        self._vectors = []
+
+    def judge(
+        self,
+        ksp: Any,
+        b: Any,
+        x: Any,
+        *,
+        sweep: Callable[[Any, Any, Any, float], None],
+        omega: float,
+        omega_safe: float,
+        tolerances: Tolerances,
+        nonzero_guess: bool,
+        guess: Any,
+        before: float | None,
+        transposed: bool,
+    ) -> Verdict | None:
+        """What the answer x at `omega` is worth; None where that can't be said.  Collective.
+
+        Parameters
+        ----------
+        sweep : callable
+            ``sweep(P, r, z, omega)`` is z = M⁻¹r.
+        tolerances : Tolerances
+            The user's.
+        nonzero_guess : bool
+            Whether the right-hand side isn't the first residual.
+        guess : Vec or None
+            The initial guess, where it was kept.
+        before : float or None
+            First residual norm in the KSP's own norm.
+        """
+        A, P = ksp.getOperators()
+        test, own = test_of(ksp), ksp.getResidualNorm()
+        if not self._vectors:
+            self._vectors = [b.duplicate(), b.duplicate()]
+        r, z = self._vectors
+        null, left_null = (A.getTransposeNullSpace(), A.getNullSpace()) if transposed else (
+            A.getNullSpace(), A.getTransposeNullSpace())  # fmt: skip
+
+        def residual(y: Any) -> None:
+            (A.multTranspose if transposed else A.mult)(y, r)
+            r.aypx(-1.0, b)
+            if left_null:
+                left_null.remove(r)
+
+        def norms(*omegas: float) -> list[float]:
+            """Of M⁻¹r for these ω, in the KSP's norm."""
+            found = []
+            for each in omegas:
+                sweep(P, r, z, each)
+                if null:
+                    null.remove(z)
+                found.append(abs(z.dot(r)) ** 0.5 if int(ksp.norm_type) == _NATURAL else z.norm())
+            return found
+
+        residual(x)
+        true, safe = r.norm(), own if omega == omega_safe else norms(omega_safe)[0]
+        initial = nonzero_guess and test.from_initial
+        if initial and guess is None:
+            return None
+        if initial:
+            residual(guess)
+        else:
+            b.copy(r)
+        scale = r.norm()
+        others = [omega_safe] * (omega != omega_safe) + [omega] * (nonzero_guess and not initial)
+        found = norms(*others)
+        own_scale = found.pop() if nonzero_guess and not initial else before
+        safe_scale = found.pop() if found else own_scale
+        if not (own > 0.0 and safe > 0.0 and true > 0.0 and scale > 0.0 and own_scale and safe_scale):
+            return None
+        allowed = max(tolerances.rtol * safe_scale, tolerances.atol)
+        relative = log10((safe / safe_scale) / (own / own_scale))
+        return Verdict(
+            lacks=log10(max(safe, _TINY) / allowed) if test.default and allowed > 0.0 else relative,
+            relative=relative,
+            absolute=log10(safe / own),
+            true=log10((true / scale) / (own / own_scale)),
+        )

@@ -1,0 +1,51 @@
+"""What is said of single solves while a run goes on: monitor, journal, and the records kept for Python programs."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Callable
+
+from .journal import Journal
+
+#: Records kept for Python programs.
+RECORDS = 1000
+
+
+class Log:
+    """Takes every record of one solver.
+
+    Parameters
+    ----------
+    name : str
+        Options prefix of the solver.
+    say : callable or None
+        Prints a line for the user; None where there is no monitor.
+    journal : Journal or None
+        Where lines are written.
+
+    Attributes
+    ----------
+    records : deque of SolveRecord
+        The last 1000 solves that were decided, and of the others those that were observed.
+    """
+
+    def __init__(self, name: str, say: Callable[[str], None] | None, journal: Journal | None) -> None:
+        self.name, self._say, self._journal = name, say, journal
+        self.records: deque[Any] = deque(maxlen=RECORDS)
+
+    @property
+    def observed(self) -> bool:
+        """Whether somebody wants to see every solve, also those that nothing is decided for."""
+        return bool(self._say or self._journal)
+
+    def write(self, record: Any) -> None:
+        """Take note of one solve."""
+        self.records.append(record)
+        if self._say:
+            flags = " explored" * record.explored + " rescued" * record.rescued + " held" * record.held
+            self._say(
+                f"  sorlearn {self.name or '(no prefix)'} solve {record.solve}: omega {record.omega:.4f}, "
+                f"{record.iterations} iterations, reason {record.reason}, cost {record.cost:.4g}{flags}"
+            )
+        if self._journal:
+            self._journal.write(record)

@@ -1,0 +1,92 @@
+"""What a run says of itself at its end: nothing that it doesn't know."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+#: Standard errors on either side of an estimate.
+TWO_SIDED = 2.0
+#: Digits of mean tightening, and share of solves at the safe ω, from which on they are worth a word.
+MUCH, MOSTLY = 0.3, 0.8
+
+
+class Tally:
+    """Counts the solves of one run; what was loaded from others isn't in it.
+
+    Attributes
+    ----------
+    failed, repaired : int
+        Solves that failed as they were decided; those of them that were solved with another ω.
+    continued : int
+        Solves that the safe ω went on with: cut off, or short of the user's test.
+    own : float
+        Seconds that sorlearn itself took.
+    """
+
+    def __init__(self) -> None:
+        self.solves = self.iterations = self.failed = self.repaired = self.continued = self.safe = 0
+        self.seconds = self.own = self.digits = 0.0
+
+    def count(self, outcome: Any, seconds: float, digits: float, safe: bool) -> None:
+        """A solve ended with this outcome; its tolerance had been tightened by so many digits."""
+        self.solves += 1
+        self.iterations += outcome.iterations
+        self.seconds += seconds
+        self.digits += digits
+        self.safe += safe
+        self.failed += outcome.failed
+        self.repaired += outcome.failed and outcome.worked > 0.0
+        self.continued += outcome.rescued and not outcome.failed
+
+
+def reasons(tally: Tally, price: float, saved: tuple[float, float] | None) -> list[str]:
+    """Why ω stays where it is, or tolerances are tightened, with the remedy where there is one.
+
+    Parameters
+    ----------
+    price : float
+        What an iteration at another ω costs in iterations at ω = 1 (inodes); 1 where PETSc's kernels are alike.
+    saved : (float, float) or None
+        Share of the safe ω's iterations that was saved, and its standard error.
+    """
+    found = []
+    if price > 1.0:
+        found.append(f"PETSc's kernels for omega = 1 are faster on this matrix (inodes): an iteration at another omega "
+                     f"counts as {price:.1f}; without them (-mat_no_inode) all omegas cost the same")  # fmt: skip
+    if tally.solves and tally.digits / tally.solves > MUCH:
+        found.append(f"tolerances are tightened by {tally.digits / tally.solves:.1f} digits on average, because in "
+                     "this norm answers at other omegas lack digits; try -ksp_norm_type unpreconditioned (cg) or "
+                     "-ksp_pc_side right (gmres)")  # fmt: skip
+    if tally.solves and tally.safe > MOSTLY * tally.solves:
+        found.append("the safe omega was mostly as good as any other: there is little to gain on these systems")
+    elif saved and saved[0] + TWO_SIDED * saved[1] < 0.02:
+        found.append("no omega was found that is better than the safe one; -pc_type sor does as well here")
+    return found
+
+
+def savings(tally: Tally, omega_safe: float, saved: tuple[float, float] | None) -> str:
+    """What was saved against the safe ω, where that is known."""
+    if saved is None:
+        return "saved: not known, as too few solves were made with the safe omega to compare with"
+    share, error = saved
+    low, high = (100.0 * (share + sign * TWO_SIDED * error) for sign in (-1.0, 1.0))
+    seconds = tally.seconds * share / max(1.0 - share, 1e-3) - tally.own
+    return (f"saved against omega = {omega_safe:g}: {100.0 * share:.0f} % of its iterations (from {low:.0f} to "
+            f"{high:.0f} %), about {seconds:.2g} s after the {tally.own:.2g} s that sorlearn took itself")  # fmt: skip
+
+
+def summarise(
+    name: str, learner: str, tally: Tally, omegas: list[float], omega_safe: float,
+    saved: tuple[float, float] | None, price: float,
+) -> str:  # fmt: skip
+    """A few lines for the end of the run; parameters as above, `omegas` those of the last solves that were decided."""
+    mean = tally.iterations / max(tally.solves, 1)
+    lines = [f"sorlearn summary of {name or '(no prefix)'}: learner {learner}, {tally.solves} solves, "
+             f"{tally.iterations} iterations ({mean:.2f} a solve), {tally.seconds:.3g} s"]  # fmt: skip
+    if omegas:
+        lines.append(f"omega: median of the last {len(omegas)} decisions {median(omegas):.3f}, last {omegas[-1]:.3f}")
+    if learner != "fixed":
+        lines += [savings(tally, omega_safe, saved), *reasons(tally, price, saved)]
+    lines.append(f"failed: {tally.failed}, repaired: {tally.repaired}, continued with omega_safe: {tally.continued}")
+    return "\n  ".join(lines)

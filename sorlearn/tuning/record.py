@@ -1,0 +1,132 @@
+"""What comes back from a solve, and what is written down of it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..learners import NO_CONTEXT, Context
+
+
+class Verdict(NamedTuple):
+    """An answer put to the user's own test; all in decimal digits.
+
+    Attributes
+    ----------
+    lacks : float
+        By how much it fails the test as the safe ω computes it; negative where it passes.
+    relative : float
+        How much larger its residual is, relative to the right-hand side, in the safe ω's test than in its own ω's.
+    absolute : float
+        The same without the right-hand side, for `-ksp_atol`.
+    true : float
+        log10 of ‖b − Ax‖/‖b‖ over the relative residual in its own ω's test.
+    """
+
+    lacks: float
+    relative: float
+    absolute: float
+    true: float
+
+
+class Outcome(NamedTuple):
+    """How a solve ended, as the application sees it.
+
+    Attributes
+    ----------
+    iterations : int
+        Those of repeats and continuations included.
+    reason : int
+        KSPConvergedReason.
+    rescued : bool
+        Whether another ω has had a part in the answer.
+    failed : bool
+        Whether the solve failed as it was decided.
+    worked : float
+        ω that a failed solve was repaired with; 0 for none.
+    verdict : Verdict or None
+        What measuring the answer gave, where it was measured.
+    """
+
+    iterations: int
+    reason: int
+    rescued: bool = False
+    failed: bool = False
+    worked: float = 0.0
+    verdict: Verdict | None = None
+
+
+class Solve(NamedTuple):
+    """What the solver's side knows of a solve that has ended.
+
+    Attributes
+    ----------
+    outcome : Outcome
+        How it ended.
+    before, after : float or None
+        First and last residual norm of the solve as it was decided, in the norm of the KSP, where known.
+    target : float or None
+        Residual norm at which KSP's own test was passed, where known.
+    asked : float
+        Decimal digits that the user's rtol asks for.
+    seconds : float
+        Wall-clock time between the two hooks; maximum over the ranks with cost `time`, else the root's.
+    flops : float
+        Floating-point operations of this process (0 unless the cost asks for them).
+    inodes : bool
+        Whether PETSc's kernels for ω = 1 are faster on this matrix.
+    """
+
+    outcome: Outcome
+    before: float | None = None
+    after: float | None = None
+    target: float | None = None
+    asked: float = 8.0
+    seconds: float = 0.0
+    flops: float = 0.0
+    inodes: bool = False
+
+
+class SolveRecord(NamedTuple):
+    """One solve, as the journal writes it.
+
+    Attributes
+    ----------
+    solve : int
+        Number of the solve in its session, from 1.
+    omega : float
+        Relaxation factor it was started with.
+    iterations : int
+        Iterations, those of a repair included.
+    reason : int
+        KSPConvergedReason that the application sees.
+    cost : float
+        What the learner was told.
+    seconds : float
+        Wall-clock time between the two hooks; maximum over the ranks with cost `time`, else the root's.
+    residual_before, residual_after : float or None
+        First and last residual norm in the norm of the KSP, where known.
+    context : Context
+        What was known before the solve.
+    propensity : float
+        Probability with which ω was drawn.
+    explored : bool
+        Whether something else looked cheaper.
+    rescued : bool
+        Whether another ω has had a part in the answer.
+    held : bool
+        Whether nothing was decided: the decision before stood, ω followed the matrix at most.
+    """
+
+    solve: int
+    omega: float
+    iterations: int
+    reason: int
+    cost: float = 0.0
+    seconds: float = 0.0
+    residual_before: float | None = None
+    residual_after: float | None = None
+    context: Context = NO_CONTEXT
+    propensity: float = 1.0
+    explored: bool = False
+    rescued: bool = False
+    held: bool = False

@@ -1,0 +1,96 @@
+"""When a decision stands for further solves, because making another would cost more than it can gain."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Any
+
+from .bins import u_of
+
+#: Seconds that deciding and learning take, and the parts of an iteration: callbacks, and a nonzero's way from memory.
+DECISION, CALLBACK, NONZERO = 100e-6, 1.0e-6, 2.2e-9
+#: Share of the time of the solves that deciding may take.
+SHARE = 0.05
+#: Solves decided one by one before any is repeated, per second that one takes, and at most.
+WARM_UP, MOST_WARM_UP = 5e5, 500
+#: Repeats at most; those that are made anyway where a solve takes fewer than so many seconds.
+LONGEST, FEW, SHORT = 63, 2, 0.01
+#: What is left of the repeats when ω that can't follow the matrix ends them: where solves are very short, not at once.
+PATIENCE = 16
+#: Change of log(2/ω − 1) from one decision to the next that hardly matters.
+STEADY = 0.2
+#: Relative change of the iterations, beyond one, and rise of the cost from one decision to the next that call for
+#: another.
+UNLIKE, DEARER = 0.05, 0.1
+
+
+class Repeats:
+    """Counts the solves that go by undecided; constant memory.
+
+    The longer the decisions before have been much alike, the more solves repeat one.
+
+    Attributes
+    ----------
+    left : int
+        Solves that may still repeat the last decision.
+    """
+
+    _REMEMBERED = ("left", "stretch", "u", "mean_iterations", "iterations", "cost", "solves")
+
+    def __init__(self) -> None:
+        self.left = self.iterations = self.solves = 0
+        self.stretch, self.u, self.mean_iterations, self.cost = 1.0, 0.0, 0.0, 0.0
+
+    def plan(self, omega: float, nonzeros: int, willing: bool) -> int:
+        """Solves that may repeat a decision for `omega`, on a matrix with so many nonzeros; 0 where it isn't `willing`.
+
+        Also to be asked where none may, as it follows how alike the decisions are.
+        """
+        self.left = 0
+        solve = 5e-6 + (self.mean_iterations + 1.0) * (CALLBACK + NONZERO * nonzeros)
+        if not nonzeros or self.solves < min(WARM_UP * solve, MOST_WARM_UP):
+            return 0
+        u = u_of(omega)
+        steady, self.u = abs(u - self.u) < STEADY, u
+        self.stretch = min(1.25 * self.stretch, LONGEST) if steady else max(0.5 * self.stretch, 1.0)
+        if willing:
+            self.left = min(max(int(DECISION / (SHARE * solve)), FEW * (solve < SHORT)), int(self.stretch) - 1)
+        return self.left
+
+    def decided(self, iterations: int, cost: float) -> None:
+        """A decided solve took so many iterations at this cost; if it was dearer than the last, none repeats it."""
+        if cost > (1.0 + DEARER) * self.cost:
+            self.left = 0
+        self.solves += 1
+        self.iterations, self.cost = iterations, cost
+        self.mean_iterations += max(0.05, 1.0 / self.solves) * (iterations - self.mean_iterations)
+
+    def repeated(self, iterations: int, failed: bool) -> int:
+        """A solve repeated the decision; returns how many more may."""
+        self.solves += 1
+        self.left -= 1
+        least, most = self.alike()
+        if failed or not least <= iterations <= most:
+            self.stretch, self.left = max(0.5 * self.stretch, 1.0), 0
+        return self.left
+
+    def alike(self) -> tuple[float, float]:
+        """Least and most iterations of a solve that is like the last decided one."""
+        slack = 1 + UNLIKE * self.iterations
+        return self.iterations - slack, self.iterations + slack
+
+    def stands(self) -> bool:
+        """Whether the decision stands although ω can't follow the matrix."""
+        return self.left > PATIENCE
+
+    def state(self) -> dict[str, Any]:
+        """Plain numbers."""
+        return {name: getattr(self, name) for name in self._REMEMBERED}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned; raises KeyError, TypeError or ValueError for anything else."""
+        for name in self._REMEMBERED:
+            value = type(getattr(self, name))(state[name])
+            if not isfinite(value):
+                raise ValueError(f"{name} isn't finite")
+            setattr(self, name, value)

@@ -1,0 +1,95 @@
+"""What is left alone because it failed: a circuit breaker between the learner and the solver."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .bins import BINS, bin_of, omega_of
+
+#: Most solves to wait after a failure that nothing could repair.
+LONGEST_WAIT = 1024
+
+
+class Vetoes:
+    """Bans around ω's that failed, the ω to fall back to, and waiting where nothing helps; constant memory.
+
+    Parameters
+    ----------
+    omega_safe : float
+        The safe ω, which is never banned.
+    """
+
+    def __init__(self, omega_safe: float) -> None:
+        self.omega_safe = omega_safe
+        self.banned = np.zeros(BINS)
+        self.best_loss = np.zeros(BINS)  # running mean of the losses of an ω; 0 where it hasn't worked
+        self.failed_loss = np.zeros(BINS)  # the worst that an ω has cost by failing
+        self.safe_fails = False
+        self.wait, self.backoff = 0, 1
+        self._failed = False
+
+    def allows(self, omega: float) -> bool:
+        """Whether this ω may be played: the safe one, and what hasn't failed nor answered much worse."""
+        return omega == self.omega_safe or not self.banned[bin_of(omega)]
+
+    def ban(self, omega: float) -> None:
+        """Leave this ω and its neighbours alone from now on; never the safe one."""
+        i = bin_of(omega)
+        self.banned[max(i - 1, 0) : i + 2] = 1.0
+        self.banned[bin_of(self.omega_safe)] = 0.0
+
+    def fallback(self) -> float:
+        """The safe ω or, where that has failed, the one that worked best."""
+        others = np.arange(BINS) != bin_of(self.omega_safe)
+        tried = np.flatnonzero(self.best_loss * others) if self.safe_fails else ()
+        if not len(tried):
+            return self.omega_safe
+        return omega_of(int(tried[np.argmin(self.best_loss[tried])]))
+
+    def waiting(self) -> bool:
+        """Whether the coming solve is played at the fallback, because a failure could not be repaired; counts."""
+        waits = self.wait > 0
+        self.wait -= waits
+        return waits
+
+    def failed(self, omega: float, worked: float) -> None:
+        """A solve at `omega` failed; it was repaired with `worked`, or not at all (0)."""
+        self._failed = True
+        if omega != self.omega_safe:
+            self.ban(omega)
+            self.best_loss[bin_of(omega)] = 0.0
+        if not worked:
+            self.wait, self.backoff = self.backoff, min(2 * self.backoff, LONGEST_WAIT)
+        if worked != self.omega_safe:
+            self.safe_fails = True
+
+    def charge(self, asked: float, played: float, loss: float) -> float:
+        """The loss that the learner is told for the ω it asked for, where `played` was solved with.
+
+        What is left alone costs what it cost when it failed.
+        """
+        i, j = bin_of(played), bin_of(played if asked == played else asked)
+        if i != j:
+            loss = max(loss, float(self.failed_loss[j]))
+        elif self._failed:
+            self.failed_loss[j] = max(self.failed_loss[j], loss)
+        else:
+            self.best_loss[i] = 0.8 * self.best_loss[i] + 0.2 * loss if self.best_loss[i] else loss
+        self._failed = False
+        return loss
+
+    def state(self) -> dict[str, Any]:
+        """Plain arrays and numbers."""
+        names = ("banned", "best_loss", "failed_loss", "safe_fails", "wait", "backoff")
+        return {name: getattr(self, name) for name in names}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned; raises KeyError, TypeError or ValueError for anything else."""
+        for name in ("banned", "best_loss", "failed_loss"):
+            mine, values = getattr(self, name), np.array(state[name], float)
+            if values.shape != mine.shape or not np.all(np.isfinite(values)):
+                raise ValueError(f"{name} has another shape or isn't finite")
+            mine[:] = values
+        self.safe_fails, self.wait, self.backoff = bool(state["safe_fails"]), int(state["wait"]), int(state["backoff"])
