@@ -73,7 +73,7 @@ class PC:
         self._rescue = Rescue()
         self._active = self._only_one = False
         self._began = self._own = self._flops = 0.0
-        self._countdown = 0  # applications until something is to be looked after; none below 0
+        self._countdown = 1  # applications until something is to be looked after; none below 1
         self._ksp: tuple[int, int] = (0, 0)
         self._measured = False
         self._A: Any = None
@@ -165,13 +165,13 @@ class PC:
             say.explain(pc, self._prefix, self._sweeps, error)
             raise
         self._countdown -= 1
-        if not self._countdown or not self._active:
+        if not self._countdown:
             self._look_after(pc)
 
     def _look_after(self, pc: Any) -> None:
         """Pass on that a pivot was zero, as PCSOR does; give the KSP its tolerances back, or cut it off."""
         self._sweeps.pass_on_failure(pc, self._A or pc.getOperators()[1])
-        self._countdown = self._rescue.watch() if self._active else 0
+        self._countdown = self._rescue.watch() if self._active else 1
 
     def applyTranspose(self, pc: Any, x: Any, y: Any) -> None:
         """y = M⁻ᵀx, for symmetric matrices and sweeps.  Collective."""
@@ -269,7 +269,8 @@ class PC:
             tuned.decide_next()
             raise
         finally:
-            self._A, self._active, self.omega = None, False, tuned.decision.omega  # not that of a repeat
+            self._A, self._active, self._countdown = None, False, 1
+            self.omega = tuned.decision.omega  # not that of a repeat
         tuned.after(solve, self._own + perf_counter() - self._began - seconds)
         if reason in _REGION:
             self.position = f"omega held: {position.TRUST_REGION}"

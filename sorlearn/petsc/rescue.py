@@ -75,10 +75,10 @@ class Rescue:
     def prepare(self, ksp: Any, x: Any, decision: Decision) -> None:
         """Keep what a repair would need, and tighten the tolerances."""
         self.applied_transpose = self._was_cut = False
-        self._decision, self._ksp, self._user = decision, ksp, tolerances.read(ksp)
+        self._decision, self._ksp = decision, ksp
         if decision.tighten or decision.tighten_atol:
             self._early = test_of(ksp).default
-            rtol, atol = self._user.rtol, self._user.atol
+            rtol, atol, _, _ = ksp.getTolerances()
             rtol = max(rtol * 10.0**-decision.tighten, min(rtol, _LEAST_RTOL))
             self._change(rtol=rtol, atol=atol * 10.0**-decision.tighten_atol)
         if decision.omega == decision.fallback == self.safe or not self.repairable:
@@ -95,6 +95,8 @@ class Rescue:
         x.copy(self._guess)
 
     def _change(self, **wanted: float) -> None:
+        if not self._changed:
+            self._user = tolerances.read(self._ksp)
         tolerances.write(self._ksp, **wanted)
         self._changed |= wanted
 
@@ -115,7 +117,7 @@ class Rescue:
             return 0
         if iterations < limit:
             return limit - iterations
-        self._was_cut = iterations < self._user.max_it
+        self._was_cut = iterations < self._ksp.max_it
         if self._was_cut:
             self._change(max_it=iterations)
         return 0
@@ -227,7 +229,7 @@ class Rescue:
         _checking.begin()
         try:
             verdict = self._test.judge(
-                ksp, b, x, sweep=sweep, omega=self._decision.omega, omega_safe=self.safe, tolerances=self._user,
+                ksp, b, x, sweep=sweep, omega=self._decision.omega, omega_safe=self.safe, tolerances=tolerances.read(ksp),
                 nonzero_guess=ksp.guess_nonzero, guess=self._guess, before=before, transposed=self._transposes(ksp),
             )  # fmt: skip
             outcome = outcome._replace(verdict=verdict)
@@ -242,7 +244,7 @@ class Rescue:
         """From an answer that fails the user's test, go on with the safe ω; if that fails, the answer stays."""
         guess = x.duplicate()  # apart from the initial guess, which PETSc may want again
         x.copy(guess)
-        rtol = self._user.rtol * 10.0**-digits if digits else None
+        rtol = ksp.rtol * 10.0**-digits if digits else None
         if test_of(ksp).from_initial and outcome.verdict is not None:
             rtol = min(10.0 ** -(outcome.verdict.lacks + digits), 0.5)  # that is where the safe ω stands
         after = self._continue(ksp, b, x, outcome, rtol)

@@ -33,12 +33,15 @@ class Repeats:
     ----------
     left : int
         Solves that may still repeat the last decision.
+    least, most : float
+        Iterations of a solve that is like the last decided one.
     """
 
-    _REMEMBERED = ("left", "stretch", "u", "mean_iterations", "iterations", "cost", "solves")
+    _REMEMBERED = ("left", "stretch", "u", "mean_iterations", "least", "most", "cost", "solves")
 
     def __init__(self) -> None:
-        self.left = self.iterations = self.solves = 0
+        self.left = self.solves = 0
+        self.least = self.most = 0.0
         self.stretch, self.u, self.mean_iterations, self.cost = 1.0, 0.0, 0.0, 0.0
 
     def plan(self, omega: float, nonzeros: int, willing: bool) -> int:
@@ -62,22 +65,17 @@ class Repeats:
         if cost > (1.0 + DEARER) * self.cost:
             self.left = 0
         self.solves += 1
-        self.iterations, self.cost = iterations, cost
+        self.cost, slack = cost, 1.0 + UNLIKE * iterations
+        self.least, self.most = iterations - slack, iterations + slack
         self.mean_iterations += max(0.05, 1.0 / self.solves) * (iterations - self.mean_iterations)
 
     def repeated(self, iterations: int, failed: bool) -> int:
         """A solve repeated the decision; returns how many more may."""
         self.solves += 1
         self.left -= 1
-        least, most = self.alike()
-        if failed or not least <= iterations <= most:
+        if failed or not self.least <= iterations <= self.most:
             self.stretch, self.left = max(0.5 * self.stretch, 1.0), 0
         return self.left
-
-    def alike(self) -> tuple[float, float]:
-        """Least and most iterations of a solve that is like the last decided one."""
-        slack = 1 + UNLIKE * self.iterations
-        return self.iterations - slack, self.iterations + slack
 
     def stands(self) -> bool:
         """Whether the decision stands although ω can't follow the matrix."""

@@ -137,8 +137,7 @@ class Session:
     def follow(self, rho: float | None) -> Decision | None:
         """The last decision, its ω moved to a matrix with this ρ as theory says; None where one must be made."""
         if self._measured and self.decision.most == inf and self.accuracy.affords:
-            least, most = self.repeats.alike()
-            self.decision = self.decision._replace(check=0.0, least=least, most=most)
+            self.decision = self.decision._replace(check=0.0, least=self.repeats.least, most=self.repeats.most)
         if rho == self._rho:
             return self.decision
         omega = None if rho is None else self.learner.follow(self.decided.omega, self.decided.context, rho)
