@@ -18,6 +18,7 @@ _SWEEPS = {
 }  # fmt: skip
 #: Matrix types whose SOR refuses every ω but 1.
 ONLY_ONE = ("seqbaij", "mpibaij")
+_factor_error = library().MatFactorGetError
 
 
 class Sweeps:
@@ -37,6 +38,8 @@ class Sweeps:
         self.shift = options.getReal("pc_sor_diagonal_shift", 0.0)
         self.its = options.getInt("pc_sor_its", 1)
         self.lits = options.getInt("pc_sor_lits", 1)
+        self._failure = ctypes.c_int()
+        self._failure_place = ctypes.byref(self._failure)
         self._flags = _SWEEPS[self.kind] | _ZERO_GUESS
         casts_shift = PETSc.Sys.getVersion() < (3, 20, 0) and self.shift != int(self.shift)
         self.sweep: Callable[[Any, Any, Any, float], None] = self._by_address if casts_shift else self._direct()
@@ -63,12 +66,12 @@ class Sweeps:
         if error:
             raise PETSc.Error(error)
 
-    @staticmethod
-    def pass_on_failure(pc: Any, A: Any) -> None:
+    def pass_on_failure(self, pc: Any, A: Any) -> None:
         """Make what the last sweep found wrong with the matrix the PCFailedReason, as PCSOR does; KSPs ask for it."""
-        failure = ctypes.c_int()
-        library().MatFactorGetError(ctypes.c_void_p(A.handle), ctypes.byref(failure))
-        library().PCSetFailedReason(ctypes.c_void_p(pc.handle), failure)
+        passed_on = self._failure.value
+        _factor_error(ctypes.c_void_p(A.handle), self._failure_place)
+        if passed_on or self._failure.value:
+            library().PCSetFailedReason(ctypes.c_void_p(pc.handle), self._failure)
 
     def check_transpose(self, A: Any) -> None:
         """Raise MatrixError unless the sweeps are their own transpose, as PCSOR does."""
