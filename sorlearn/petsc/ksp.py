@@ -8,23 +8,13 @@ from typing import Any
 
 from petsc4py import PETSc
 
+from . import delegate, position, tolerances
 from .clib import library
 from .pc import PC
 
-_NORM, _SIDE = PETSc.KSP.NormType, PETSc.PC.Side
-#: Norms that PETSc's Python KSP doesn't offer by itself, with low priorities so that none becomes the default; and
-#: the left side first, so that the right one is the user's wish or the inner KSP's default.
-_NORMS = (
-    (_NORM.NATURAL, _SIDE.LEFT, 1), (_NORM.NONE, _SIDE.LEFT, 2), (_NORM.NONE, _SIDE.RIGHT, 1),
-    (_NORM.UNPRECONDITIONED, _SIDE.LEFT, 4),
-)  # fmt: skip
-#: Priority above all others: the inner KSP's default is the outer one's.
-_DEFAULT = 5
-#: PC_SIDE_DEFAULT: the side that the KSP type takes for the norm.
-_ANY_SIDE = -1
 #: Options of the outer KSP that don't concern the iteration, or that the outer KSP takes care of.
 _OUTER = ("type", "python_type", "monitor", "view", "converged_reason", "converged_rate", "error_if_not_converged",
-          "guess")  # fmt: skip
+          "guess", "knoll", "norm_type", "pc_side")  # fmt: skip
 _live: dict[int, KSP] = {}
 
 
@@ -40,6 +30,7 @@ class KSP:
         self.inner: Any = None
         self._outer: Any = None
         self._done = self._last = 0
+        self._tests: bool | None = None
 
     def setFromOptions(self, ksp: Any) -> None:
         """Create the inner KSP and the preconditioner.  Collective."""
@@ -56,20 +47,18 @@ class KSP:
         self.inner.incrementTabLevel(1, parent=ksp)
         self.inner.setPC(pc)
         _set_from(self.inner, prefix)
-        for norm, side, priority in (*_NORMS, (self.inner.getNormType(), self.inner.getPCSide(), _DEFAULT)):
-            library().KSPSetSupportedNorm(ctypes.c_void_p(ksp.handle), int(norm), int(side), priority)
+        delegate.copy_norms(self.inner, ksp)
+        delegate.stand_for(ksp, self.inner)
         self.inner.setMonitor(self._monitor)
-        self.inner.setConvergenceTest(self._converged)
+        self._tests = None
 
     def setUp(self, ksp: Any) -> None:
-        """Hand on norm and side.  Collective."""
+        """Have an inner KSP.  Collective."""
         if self.inner is None:
             self.setFromOptions(ksp)
         context = ksp.getPC().getPythonContext() if ksp.getPC().getType() == "python" else None
         if isinstance(context, PC):
             context.guarded = True
-        self.inner.setNormType(ksp.getNormType())
-        self.inner.setPCSide(_SIDE.RIGHT if ksp.getPCSide() == _SIDE.RIGHT else _ANY_SIDE)
 
     def solve(self, ksp: Any, b: Any, x: Any) -> None:
         """Solve with the inner KSP.  Collective."""
@@ -80,19 +69,31 @@ class KSP:
         self._run(ksp, b, x, self.inner.solveTranspose)
 
     def _run(self, ksp: Any, b: Any, x: Any, solve: Any) -> None:
-        self.inner.setOperators(*ksp.getOperators())  # PETSc doesn't call setUp for another matrix
-        rtol, atol, divtol, max_it = ksp.getTolerances()
-        self.inner.setTolerances(rtol=rtol, atol=atol, divtol=divtol, max_it=max_it)
-        self.inner.setInitialGuessNonzero(ksp.guess_nonzero)
+        self._hand_on(ksp)
+        given = tolerances.read(ksp)
         self._outer, self._done, self._last = ksp, 0, 0
         try:
             solve(b, x)
         finally:
             self._outer = None
-            ksp.setTolerances(rtol=rtol, atol=atol)
+            tolerances.write(ksp, rtol=given.rtol, atol=given.atol)
         ksp.setIterationNumber(self.inner.getIterationNumber())
-        ksp.setResidualNorm(self.inner.getResidualNorm())
+        delegate.set_residual_norm(ksp, self.inner.getResidualNorm())
         ksp.setConvergedReason(self.inner.getConvergedReason())
+
+    def _hand_on(self, ksp: Any) -> None:
+        """Settings that the user may have changed; PETSc doesn't call setUp for them."""
+        inner = self.inner
+        inner.setOperators(*ksp.getOperators())
+        inner.setNormType(ksp.getNormType())
+        inner.setPCSide(ksp.getPCSide())
+        inner.setComputeSingularValues(ksp.getComputeSingularValues())
+        inner.setInitialGuessNonzero(ksp.guess_nonzero)
+        tolerances.write(inner, **tolerances.read(ksp)._asdict())
+        tests = not position.runs_a_fixed_number(ksp)
+        if tests != self._tests:
+            self._tests = tests
+            inner.setConvergenceTest(self._converged) if tests else delegate.set_no_test(inner)
 
     def _monitor(self, inner: Any, iteration: int, norm: float) -> None:
         """Show the outer KSP's monitors an iteration; a continued solve goes on counting."""
@@ -101,25 +102,25 @@ class KSP:
         self._last = self._done + iteration
         outer = self._outer
         outer.setIterationNumber(self._last)
-        outer.setResidualNorm(norm)
+        delegate.set_residual_norm(outer, norm)
         outer.logConvergenceHistory(norm)
         outer.monitor(self._last, norm)
 
     def _converged(self, inner: Any, iteration: int, norm: float) -> Any:
         """The outer KSP's test; it measures against the right-hand side where a guess isn't zero."""
         if iteration == 0:
-            rtol, atol, _, _ = inner.getTolerances()
-            self._outer.setTolerances(rtol=rtol, atol=atol)
+            now = tolerances.read(inner)
+            tolerances.write(self._outer, rtol=now.rtol, atol=now.atol)
             self._outer.setInitialGuessNonzero(inner.getInitialGuessNonzero())
-        return self._outer.callConvergenceTest(iteration, norm)
+        return delegate.ask_test(self._outer, iteration, norm)
 
     def buildResidual(self, ksp: Any, t: Any, v: Any) -> None:
         """v = b − Ax of the inner iterate.  Collective."""
         self.inner.buildResidual(v)
 
     def view(self, ksp: Any, viewer: Any) -> None:
-        """Show the inner KSP below the outer one."""
-        if self.inner is not None:
+        """Show the inner KSP below the outer one, to those who read text."""
+        if self.inner is not None and viewer.getType() == PETSc.Viewer.Type.ASCII:
             self.inner.view(viewer)
 
     def reset(self, ksp: Any) -> None:
@@ -130,6 +131,7 @@ class KSP:
     def destroy(self, ksp: Any) -> None:
         """Destroy the inner KSP."""
         _live.pop(ksp.handle, None)
+        delegate.stand_alone(ksp)
         if self.inner is not None:
             self.inner.destroy()
             self.inner = None

@@ -143,7 +143,7 @@ class PC:
     def view(self, pc: Any, viewer: Any) -> None:
         """What `-ksp_view` shows."""
         settings = self._settings
-        if settings is None:
+        if settings is None or viewer.getType() != PETSc.Viewer.Type.ASCII:
             return
         space, session = settings.space(), self._tuned.session if self._tuned else None
         solves = f", {session.solves} solves so far" if session else ""

@@ -1,0 +1,145 @@
+"""What petsc4py gives Python KSPs no way to do, so that one KSP can stand for another.
+
+Methods are handed to the other KSP where petsc4py has none or drops the answer; the norms that it supports are copied,
+so that PETSc itself refuses what it would refuse there.  Where these things stand in PETSc's struct is found by what
+public functions leave there.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import traceback
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+from petsc4py import PETSc
+
+from .clib import library
+
+_SCANNED = 1024  # bytes of a KSP that are searched: it has 1576 in PETSc 3.18, 1608 in 3.26
+_NORMS, _SIDES = 4, 3  # KSP_NORM_MAX and PC_SIDE_MAX
+_MARK = 76543210
+_pointer, _code = ctypes.c_void_p, ctypes.c_int
+_INDEX: Any = ctypes.c_int64 if PETSc.IntType().itemsize == 8 else ctypes.c_int32
+#: Methods by PETSc's function: the types of its arguments after the KSP, and the place in struct _KSPOps of kspimpl.h.
+_METHODS = {
+    "KSPBuildSolution": ((_pointer, _pointer), 0),  # petsc4py's own can't hand out a vector
+    "KSPComputeExtremeSingularValues": ((_pointer, _pointer), 7),
+    "KSPComputeEigenvalues": ((_INDEX, _pointer, _pointer, _pointer), 8),
+}
+_USER = 83  # PETSC_ERR_USER
+_inner: dict[int, Any] = {}
+_own: dict[int, dict[int, int | None]] = {}
+
+
+class _Places(NamedTuple):
+    """Offsets in a KSP, in bytes."""
+
+    operations: int
+    norms: int
+    residual: int
+
+
+@cache
+def _places() -> _Places:
+    """Look for what public functions have put into a new KSP."""
+    ksp = PETSc.KSP().create(PETSc.COMM_SELF)
+    marks = (_INDEX * (_NORMS * _SIDES))(*range(_MARK, _MARK + _NORMS * _SIDES))
+    for index, mark in enumerate(marks):
+        library().KSPSetSupportedNorm(_pointer(ksp.handle), *divmod(index, _SIDES), _INDEX(mark))
+    ksp.setResidualNorm(float(_MARK))
+    struct = ctypes.string_at(ksp.handle, _SCANNED)
+    ksp.destroy()
+    first = ctypes.cast(library().KSPBuildSolutionDefault, _pointer)
+    return _Places(*(struct.index(bytes(left)) for left in (first, marks, ctypes.c_double(_MARK))))
+
+
+def stand_for(outer: Any, inner: Any) -> None:
+    """Have the inner KSP answer for the outer one, until `stand_alone`."""
+    stand_alone(outer)
+    _inner[outer.handle], _own[outer.handle] = inner, {}
+    for address, method in _slots(outer):
+        _own[outer.handle][address] = _pointer.from_address(address).value
+        _pointer.from_address(address).value = ctypes.cast(method, _pointer).value
+
+
+def stand_alone(outer: Any) -> None:
+    """Give the outer KSP its own methods back."""
+    _inner.pop(outer.handle, None)
+    for address, method in _own.pop(outer.handle, {}).items():
+        _pointer.from_address(address).value = method
+
+
+def _slots(outer: Any) -> list[tuple[int, Any]]:
+    table = outer.handle + _places().operations
+    return [(table + place * ctypes.sizeof(_pointer), method) for place, method in _methods()]
+
+
+@cache
+def _methods() -> list[tuple[int, Any]]:
+    """C functions and their places in _KSPOps; they live as long as the process."""
+    return [
+        (place, ctypes.CFUNCTYPE(_code, _pointer, *types)(_delegated(name, types)))
+        for name, (types, place) in _METHODS.items()
+    ]
+
+
+def _delegated(name: str, types: tuple[Any, ...]) -> Callable[..., int]:
+    function = library()[name]
+    function.argtypes, function.restype = (_pointer, *types), _code
+
+    def call(outer: int, *arguments: int | None) -> int:
+        try:
+            return int(function(_inner[outer].handle, *arguments))
+        except PETSc.Error as error:
+            return int(error.ierr)
+        except Exception:  # ctypes would drop it
+            traceback.print_exc()
+            return _USER
+
+    return call
+
+
+def copy_norms(inner: Any, outer: Any) -> None:
+    """Have the outer KSP support the norms and sides that the inner one does, with its defaults."""
+    supported = (_INDEX * (_NORMS * _SIDES)).from_address(inner.handle + _places().norms)
+    chosen = _SIDES * int(inner.getNormType()) + int(inner.getPCSide())
+    for index, priority in enumerate(supported):
+        if index == chosen:
+            priority = max(supported) + 1
+        library().KSPSetSupportedNorm(_pointer(outer.handle), *divmod(index, _SIDES), _INDEX(priority))
+
+
+def set_residual_norm(ksp: Any, norm: float) -> None:
+    """Note a residual norm; NaN, which petsc4py refuses, too."""
+    if norm >= 0.0:
+        ksp.setResidualNorm(norm)
+    else:
+        ctypes.c_double.from_address(ksp.handle + _places().residual).value = norm
+
+
+def ask_test(ksp: Any, iteration: int, norm: float) -> int:
+    """What the KSP's convergence test says, as a KSPConvergedReason; to NaN, too, which petsc4py refuses."""
+    if norm >= 0.0:
+        return int(ksp.callConvergenceTest(iteration, norm))
+    address, context, _ = _test_of(ksp)
+    reason = ctypes.c_int()
+    test = ctypes.PYFUNCTYPE(_code, _pointer, _INDEX, ctypes.c_double, _pointer, _pointer)(address.value)
+    error = test(ksp.handle, iteration, norm, ctypes.addressof(reason), context)
+    if error:
+        raise PETSc.Error(error)
+    return reason.value
+
+
+def _test_of(ksp: Any) -> tuple[ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]:
+    """KSPGetConvergenceTest: the function, its context, what destroys that."""
+    found = _pointer(), _pointer(), _pointer()
+    library().KSPGetConvergenceTest(_pointer(ksp.handle), *map(ctypes.byref, found))
+    return found
+
+
+def set_no_test(ksp: Any) -> None:
+    """Have the KSP run all its iterations (`-ksp_convergence_test skip`)."""
+    skip = ctypes.cast(library().KSPConvergedSkip, _pointer)
+    library().KSPSetConvergenceTest(_pointer(ksp.handle), skip, None, None)

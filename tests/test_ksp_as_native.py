@@ -1,0 +1,282 @@
+"""Asked as any other KSP of PETSc, the guarded solver answers what the native one would."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT, run
+from petsc4py import PETSc
+from systems import laplacian, native, random_rhs, true_residual
+from test_clients import SOLVED
+from test_ksp import GUARDED, forget, guarded, solved
+
+from sorlearn.petsc.clib import library
+
+NORM, SIDE = PETSc.KSP.NormType, PETSc.PC.Side
+_numbers = itertools.count()
+
+
+def pair(A, ksp_type="cg", **options):
+    """(native, guarded) under the same ω, which isn't 1."""
+    sor = native(A, f"sor{next(_numbers)}_", ksp_type=ksp_type, pc_sor_omega=1.5, **options)
+    return sor, guarded(A, ksp_type, pc_sorlearn_learner="fixed", pc_sorlearn_omega=1.5, **options)
+
+
+def code_of(call, *arguments):
+    """What the call returns, or the code of its error."""
+    try:
+        return call(*arguments)
+    except PETSc.Error as error:
+        return "error", error.ierr
+
+
+# -- what isn't a number
+
+
+def spoilt(where, value):
+    """(A, b, x) with one entry that isn't finite."""
+    A = laplacian(8)
+    b, x = random_rhs(A)
+    if where == "A":
+        A.setValue(5, 5, value)
+        A.assemble()
+    else:
+        b.setValue(3, value)
+        b.assemble()
+    return A, b, x
+
+
+@pytest.mark.parallel(1, 2)
+@pytest.mark.parametrize("where", ["A", "b"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_reason_where_there_is_no_number(where, value):
+    for ksp_type in ("cg", "gmres", "bcgs", "richardson"):
+        A, b, x = spoilt(where, value)
+        outcomes = []
+        for ksp in pair(A, ksp_type):
+            norms = []
+            ksp.setMonitor(lambda ksp, its, norm, norms=norms: norms.append(norm))
+            ksp.solve(b, x)
+            outcomes.append((ksp.getConvergedReason(), ksp.getIterationNumber(), ksp.getResidualNorm(), norms))
+        assert repr(outcomes[0]) == repr(outcomes[1]) and outcomes[0][0] < 0, ksp_type
+
+
+def test_error_where_there_is_no_number_and_the_user_wants_it():
+    """In its own process, because PETSc doesn't recover from such an error."""
+    code = f"""
+import sys
+sys.path[:0] = [{str(ROOT / "tests")!r}]
+from test_ksp_as_native import *
+A, b, x = spoilt("b", np.nan)
+for ksp in pair(A, ksp_error_if_not_converged=""):
+    print(code_of(ksp.solve, b, x), ksp.getConvergedReason())
+"""
+    lines = run(1, sys.executable, "-c", code).stdout.splitlines()
+    assert lines[0].startswith("('error', 91)") and lines[1].startswith("('error', 91)"), lines
+
+
+# -- the iterate and its residual, while the solver runs
+
+
+def solution_of(ksp):
+    """KSPBuildSolution where PETSc is to say where the vector is."""
+    built = ctypes.c_void_p()
+    error = library().KSPBuildSolution(ctypes.c_void_p(ksp.handle), None, ctypes.byref(built))
+    norm = ctypes.c_double()
+    return error or library().VecNorm(built, 1, ctypes.byref(norm)) or norm.value
+
+
+def watched(ksp, in_a_test, without_vector):
+    """What monitors or convergence tests see of the iterate."""
+    A, seen = ksp.getOperators()[0], []
+    b, x = random_rhs(A)
+    v, r = x.duplicate(), b.duplicate()
+
+    def look(ksp, its, norm):
+        ksp.buildResidual(r)
+        ksp.buildSolution(v)
+        seen.append((v.norm(), r.norm(), true_residual(A, b, v), without_vector and solution_of(ksp)))
+
+    ksp.setTolerances(max_it=9)
+    ksp.setConvergenceTest(look) if in_a_test else ksp.setMonitor(look)
+    ksp.solve(b, x)
+    return seen
+
+
+@pytest.mark.parallel(1, 2)
+@pytest.mark.parametrize("in_a_test", [False, True])
+@pytest.mark.parametrize(
+    ("ksp_type", "side"),
+    [("cg", "left"), ("gmres", "left"), ("gmres", "right"), ("fgmres", "right"), ("bcgs", "right"), ("gcr", "right"),
+     ("minres", "left"), ("richardson", "left")],
+)  # fmt: skip
+def test_iterate_of_every_iteration(ksp_type, side, in_a_test):
+    without_vector = ksp_type in ("cg", "gmres", "fgmres")
+    sor, ksp = pair(laplacian(9), ksp_type, ksp_pc_side=side)
+    expected = watched(sor, in_a_test, without_vector)
+    assert watched(ksp, in_a_test, without_vector) == expected and len({norm for norm, *_ in expected}) > 5
+
+
+@pytest.mark.parallel(1, 2)
+@pytest.mark.parametrize("ksp_type", ["cg", "gmres"])
+def test_singular_values_and_eigenvalues(ksp_type):
+    outcomes = []
+    for ksp in pair(laplacian(9), ksp_type):
+        ksp.setComputeSingularValues(True)
+        solved(ksp)
+        outcomes.append((ksp.computeExtremeSingularValues(), ksp.computeEigenvalues().tolist()))
+    assert outcomes[0] == outcomes[1] and outcomes[0][0][0] > 0.0 and len(outcomes[0][1]) > 3
+
+
+def test_what_ended_can_still_be_asked():
+    """After another type, and after destruction, nobody answers in PETSc's place."""
+    _, ksp = pair(laplacian(5))
+    _, _, _, x = solved(ksp)
+    ksp.setType("cg")
+    assert solved(ksp)[3] == pytest.approx(x, rel=1e-3)
+    _, ksp = pair(laplacian(5))
+    ksp.setPythonContext(None)
+    ksp.destroy()
+
+
+@pytest.mark.parametrize("nprocs", [1, 2])
+@pytest.mark.parametrize("ksp_type", ["fgmres", "gmres"])
+def test_inside_a_trust_region_method(tutorial, tmp_path, nprocs, ksp_type):
+    program = tutorial("snes/tutorials/ex42.c")
+    arguments = "-snes_type newtontrdc -snes_trdc_use_cauchy 0 -snes_monitor_short -snes_converged_reason".split()
+    plain = run(nprocs, program, *arguments, options=f"-ksp_type {ksp_type} -pc_type sor", cwd=tmp_path).stdout
+    ours = run(nprocs, program, *arguments, options=f"{GUARDED} {ksp_type} -pc_sorlearn_learner fixed", cwd=tmp_path)
+    assert ours.stdout == plain and plain.count("SNES Function norm") > (10 if nprocs == 1 else 1)
+
+
+# -- what PETSc refuses
+
+
+@pytest.mark.parallel(1, 2)
+@pytest.mark.parametrize("by_call", [False, True])
+def test_norms_and_sides_that_the_type_does_not_support(by_call):
+    """And those that it does; SOR has no symmetric application, for a start."""
+    A, outcomes = laplacian(5), []
+    norms = {"default": None, "none": NORM.NONE, "preconditioned": NORM.PRECONDITIONED,
+             "unpreconditioned": NORM.UNPRECONDITIONED, "natural": NORM.NATURAL}  # fmt: skip
+    sides = {"left": SIDE.LEFT, "right": SIDE.RIGHT, "symmetric": SIDE.SYMMETRIC, "default": None}
+    for ksp_type, norm, side in itertools.product(("cg", "gmres", "bcgs"), norms, sides):
+        options = {"ksp_norm_type": norm, "ksp_pc_side": side, "ksp_max_it": 4}
+        if by_call:
+            options = {"ksp_max_it": 4}
+        pairs = pair(A, ksp_type, **{name: value for name, value in options.items() if value != "default"})
+        both = []
+        for ksp in pairs:
+            if by_call and norms[norm] is not None:
+                ksp.setNormType(norms[norm])
+            if by_call and sides[side] is not None:
+                ksp.setPCSide(sides[side])
+            both.append((code_of(ksp.setUp), code_of(ksp.getNormType), code_of(ksp.getPCSide)))
+            if both[-1][0] is None:
+                both[-1] += (code_of(solved, ksp),)
+        assert repr(both[0]) == repr(both[1]), (ksp_type, norm, side)
+        outcomes.append(both[0][0])
+        forget()
+    assert ("error", 56) in outcomes and None in outcomes
+
+
+# -- tolerances
+
+
+@pytest.mark.parallel(1, 2)
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("atol", -1.0), ("rtol", 2.0), ("rtol", 1.0), ("rtol", 0.0), ("max_it", -1), ("max_it", 0), ("divtol", -1.0),
+     ("divtol", 0.5), ("rtol", -2.0), ("min_it", 30)],
+)  # fmt: skip
+def test_tolerances_that_petsc_takes_from_its_options(option, value):
+    A = laplacian(9)
+    try:
+        sor, ksp = pair(A, **{f"ksp_{option}": value, "ksp_max_it" if option != "max_it" else "ksp_lag_norm": 60})
+    except PETSc.Error:
+        pytest.skip("this PETSc refuses the option itself")
+    had = ksp.getTolerances()
+    assert had == sor.getTolerances()
+    for seed in range(3):
+        assert repr(solved(ksp, seed)) == repr(solved(sor, seed))
+        assert ksp.getTolerances() == had
+
+
+# -- other wishes
+
+
+@pytest.mark.parallel(1, 2)
+@pytest.mark.parametrize(
+    "options",
+    [{"ksp_convergence_test": "skip", "ksp_max_it": 6}, {"ksp_norm_type": "none", "ksp_max_it": 6}, {"ksp_knoll": ""},
+     {"ksp_converged_maxits": "", "ksp_max_it": 6}, {"ksp_check_norm_iteration": 7}],
+)  # fmt: skip
+def test_other_options(options):
+    for ksp_type in ("cg", "gmres", "richardson"):
+        sor, ksp = pair(laplacian(9), ksp_type, **options)
+        for seed in range(3):
+            assert repr(solved(ksp, seed)) == repr(solved(sor, seed))
+
+
+@pytest.mark.parallel(1, 2)
+def test_a_fixed_number_of_iterations_says_nothing_of_omega():
+    ksp = guarded(laplacian(9), ksp_convergence_test="skip", ksp_max_it=9)
+    for seed in range(30):
+        assert solved(ksp, seed)[:2] == (PETSc.KSP.ConvergedReason.CONVERGED_ITS, 9)
+    assert ksp.getPC().getPythonContext().omega == 1.0
+
+
+# -- viewers
+
+
+@pytest.mark.parametrize("kind", ["plain", "guarded"])
+@pytest.mark.parametrize("viewer", ["binary:there", "draw", "ascii:there", ":there:ascii_info", "hdf5:there"])
+def test_viewers_of_every_kind(tmp_path, kind, viewer):
+    """Words are for those that read words."""
+    flags = GUARDED.replace("-python ", "", 1) + " cg" if kind == "guarded" else "-ksp_type cg"
+    code = f"""
+import sys
+sys.path[:0] = [{str(ROOT / "tests")!r}]
+from systems import *
+ksp = from_options(laplacian(5), "")
+ksp.solve(*random_rhs(ksp.getOperators()[0]))
+print("solved")
+"""
+    flags += f" -pc_type python -pc_python_type sorlearn.PC -draw_type null -ksp_view {viewer}"
+    output = run(1, sys.executable, "-c", code, options=flags, cwd=tmp_path)
+    assert "solved" in output.stdout and "learner auto" not in output.stdout
+    written = (tmp_path / "there").read_bytes() if (tmp_path / "there").exists() else b""
+    assert (b"learner auto" in written) == (":there" in viewer and viewer[0] in ":a")
+    assert b"learner auto" in written or b"omega" not in written
+
+
+def test_string_viewer():
+    viewer = ctypes.c_void_p()
+    text = ctypes.create_string_buffer(4000)
+    _, ksp = pair(laplacian(5))
+    solved(ksp)
+    comm = ctypes.c_void_p()
+    library().PetscObjectGetComm(ctypes.c_void_p(ksp.handle), ctypes.byref(comm))
+    library().PetscViewerStringOpen(comm, text, ctypes.c_size_t(4000), ctypes.byref(viewer))
+    assert library().KSPView(ctypes.c_void_p(ksp.handle), viewer) == 0
+    assert text.value.startswith(b" KSPType: python") and b"PCType: python" in text.value
+    assert b"cg" not in text.value and b"learner" not in text.value
+    library().PetscViewerDestroy(ctypes.byref(viewer))
+
+
+# -- options
+
+
+def test_no_option_is_left_over(tutorial, tmp_path):
+    program = tutorial("ts/tutorials/ex13.c")
+    flags = (
+        f"{GUARDED} gmres -ksp_gmres_restart 7 -ksp_rtol 1e-6 -ksp_norm_type unpreconditioned -ksp_pc_side right "
+        "-ksp_knoll -ksp_lag_norm -ksp_initial_guess_nonzero 0 -sorlearn_ksp_atol 1e-9 -sorlearn_ksp_max_it 99 "
+        "-pc_sorlearn_seed 3 -pc_sorlearn_learner tsallis_inf -pc_sor_its 2 -options_left"
+    )
+    output = run(1, program, "-ts_max_steps", "3", "-ksp_converged_reason", options=flags, cwd=tmp_path).stdout
+    assert "no unused options" in output and len(SOLVED.findall(output)) == 6, output
