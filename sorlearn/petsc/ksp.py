@@ -14,7 +14,7 @@ from .pc import PC
 
 #: Options of the outer KSP that don't concern the iteration, or that the outer KSP takes care of.
 _OUTER = ("type", "python_type", "monitor", "view", "converged_reason", "converged_rate", "error_if_not_converged",
-          "guess", "knoll", "norm_type", "pc_side")  # fmt: skip
+          "guess", "knoll", "norm_type", "pc_side", "diagonal_scale")  # fmt: skip
 _live: dict[int, KSP] = {}
 
 
@@ -36,7 +36,7 @@ class KSP:
         """Create the inner KSP and the preconditioner.  Collective."""
         prefix = ksp.getOptionsPrefix() or ""
         pc = ksp.getPC()
-        if not PETSc.Options(prefix).hasName("pc_type"):
+        if not (PETSc.Options(prefix).hasName("pc_type") or _tuner(pc)):
             pc.setType("python")
             pc.setPythonContext(PC())
             pc.setFromOptions()
@@ -56,9 +56,9 @@ class KSP:
         """Have an inner KSP.  Collective."""
         if self.inner is None:
             self.setFromOptions(ksp)
-        context = ksp.getPC().getPythonContext() if ksp.getPC().getType() == "python" else None
-        if isinstance(context, PC):
-            context.guarded = True
+        tuner = _tuner(ksp.getPC())
+        if tuner:
+            tuner.guarded = True
 
     def solve(self, ksp: Any, b: Any, x: Any) -> None:
         """Solve with the inner KSP.  Collective."""
@@ -70,13 +70,14 @@ class KSP:
 
     def _run(self, ksp: Any, b: Any, x: Any, solve: Any) -> None:
         self._hand_on(ksp)
-        given = tolerances.read(ksp)
+        given, guess = tolerances.read(ksp), ksp.guess_nonzero
         self._outer, self._done, self._last = ksp, 0, 0
         try:
             solve(b, x)
         finally:
             self._outer = None
             tolerances.write(ksp, rtol=given.rtol, atol=given.atol)
+            ksp.setInitialGuessNonzero(guess)
         ksp.setIterationNumber(self.inner.getIterationNumber())
         delegate.set_residual_norm(ksp, self.inner.getResidualNorm())
         ksp.setConvergedReason(self.inner.getConvergedReason())
@@ -99,12 +100,16 @@ class KSP:
         """Show the outer KSP's monitors an iteration; a continued solve goes on counting."""
         if iteration == 0:
             self._done, self._last = self._last, self._last
-        self._last = self._done + iteration
-        outer = self._outer
-        outer.setIterationNumber(self._last)
-        delegate.set_residual_norm(outer, norm)
-        outer.logConvergenceHistory(norm)
-        outer.monitor(self._last, norm)
+        self._show(iteration, norm)
+        self._outer.logConvergenceHistory(norm)
+        self._outer.monitor(self._last, norm)
+
+    def _show(self, iteration: int, norm: float) -> None:
+        """Have the outer KSP say where the inner one is; some types test before they monitor, and some after."""
+        if iteration:
+            self._last = self._done + iteration
+        self._outer.setIterationNumber(self._last)
+        delegate.set_residual_norm(self._outer, norm)
 
     def _converged(self, inner: Any, iteration: int, norm: float) -> Any:
         """The outer KSP's test; it measures against the right-hand side where a guess isn't zero."""
@@ -112,6 +117,7 @@ class KSP:
             now = tolerances.read(inner)
             tolerances.write(self._outer, rtol=now.rtol, atol=now.atol)
             self._outer.setInitialGuessNonzero(inner.getInitialGuessNonzero())
+        self._show(iteration, norm)
         return delegate.ask_test(self._outer, iteration, norm)
 
     def buildResidual(self, ksp: Any, t: Any, v: Any) -> None:
@@ -135,6 +141,12 @@ class KSP:
         if self.inner is not None:
             self.inner.destroy()
             self.inner = None
+
+
+def _tuner(pc: Any) -> PC | None:
+    """The sorlearn.PC in this PC, if there is one."""
+    context = pc.getPythonContext() if pc.getType() == "python" else None
+    return context if isinstance(context, PC) else None
 
 
 def _set_from(inner: Any, prefix: str) -> None:
