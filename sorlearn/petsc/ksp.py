@@ -72,12 +72,17 @@ class KSP:
         self._hand_on(ksp)
         given, guess = tolerances.read(ksp), ksp.guess_nonzero
         self._outer, self._done, self._last = ksp, 0, 0
+        failure: BaseException | None = None
         try:
             solve(b, x)
+        except PETSc.Error as error:
+            failure = _origin(error)
         finally:
             self._outer = None
             tolerances.write(ksp, rtol=given.rtol, atol=given.atol)
             ksp.setInitialGuessNonzero(guess)
+        if failure:
+            raise failure
         ksp.setIterationNumber(self.inner.getIterationNumber())
         delegate.set_residual_norm(ksp, self.inner.getResidualNorm())
         ksp.setConvergedReason(self.inner.getConvergedReason())
@@ -141,6 +146,13 @@ class KSP:
         if self.inner is not None:
             self.inner.destroy()
             self.inner = None
+
+
+def _origin(error: BaseException) -> BaseException:
+    """What went wrong at first: newer PETScs wrap an exception once for each solver that it passes."""
+    while isinstance(error, PETSc.Error) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _tuner(pc: Any) -> PC | None:
