@@ -135,6 +135,29 @@ def test_singular_values_and_eigenvalues(ksp_type):
     assert outcomes[0] == outcomes[1] and outcomes[0][0][0] > 0.0 and len(outcomes[0][1]) > 3
 
 
+@pytest.mark.parallel(1, 2)
+def test_a_trust_region_reaches_conjugate_gradients():
+    """As SNES and TAO set it: by a function that only some types have."""
+    A, outcomes = laplacian(9), []
+    for ksp in pair(A, "stcg"):
+        solved(ksp)
+        assert library().KSPCGSetRadius(ctypes.c_void_p(ksp.handle), ctypes.c_double(0.5)) == 0
+        norm = ctypes.c_double()
+        outcomes.append(solved(ksp))
+        assert library().KSPCGGetNormD(ctypes.c_void_p(ksp.handle), ctypes.byref(norm)) == 0
+        outcomes[-1] += (norm.value,)
+    assert outcomes[0] == outcomes[1] and outcomes[0][-1] == pytest.approx(0.5)
+
+
+@pytest.mark.parallel(1, 2)
+def test_restart_by_call():
+    A, outcomes = laplacian(9), []
+    for ksp in pair(A, "gmres", ksp_rtol=1e-9):
+        ksp.setGMRESRestart(3)
+        outcomes.append(solved(ksp))
+    assert outcomes[0] == outcomes[1]
+
+
 def test_what_ended_can_still_be_asked():
     """After another type, and after destruction, nobody answers in PETSc's place."""
     _, ksp = pair(laplacian(5))

@@ -28,9 +28,20 @@ _METHODS = {
     "KSPComputeExtremeSingularValues": ((_pointer, _pointer), 7),
     "KSPComputeEigenvalues": ((_INDEX, _pointer, _pointer, _pointer), 8),
 }
+#: Functions that only some types of KSP compose, by what they take after the KSP.
+_COMPOSED = {
+    "KSPCGSetRadius": (ctypes.c_double,),
+    "KSPCGSetObjectiveTarget": (ctypes.c_double,),
+    "KSPCGGetNormD": (_pointer,),
+    "KSPCGGetObjFcn": (_pointer,),
+    "KSPGMRESSetRestart": (_INDEX,),
+    "KSPRichardsonSetScale": (ctypes.c_double,),
+    "KSPChebyshevSetEigenvalues": (ctypes.c_double, ctypes.c_double),
+}
 _USER = 83  # PETSC_ERR_USER
 _inner: dict[int, Any] = {}
 _own: dict[int, dict[int, int | None]] = {}
+_composed: dict[int, list[str]] = {}
 
 
 class _Places(NamedTuple):
@@ -62,6 +73,9 @@ def stand_for(outer: Any, inner: Any) -> None:
     for address, method in _slots(outer):
         _own[outer.handle][address] = _pointer.from_address(address).value
         _pointer.from_address(address).value = ctypes.cast(method, _pointer).value
+    _composed[outer.handle] = [name for name in _COMPOSED if _has(inner, name)]
+    for name in _composed[outer.handle]:
+        _compose(outer, name, ctypes.cast(_function(name, _COMPOSED[name]), _pointer))
 
 
 def stand_alone(outer: Any) -> None:
@@ -69,6 +83,18 @@ def stand_alone(outer: Any) -> None:
     _inner.pop(outer.handle, None)
     for address, method in _own.pop(outer.handle, {}).items():
         _pointer.from_address(address).value = method
+    for name in _composed.pop(outer.handle, []):
+        _compose(outer, name, None)
+
+
+def _has(ksp: Any, name: str) -> bool:
+    found = _pointer()
+    library().PetscObjectQueryFunction_Private(_pointer(ksp.handle), f"{name}_C".encode(), ctypes.byref(found))
+    return bool(found.value)
+
+
+def _compose(ksp: Any, name: str, function: Any) -> None:
+    library().PetscObjectComposeFunction_Private(_pointer(ksp.handle), f"{name}_C".encode(), function)
 
 
 def _slots(outer: Any) -> list[tuple[int, Any]]:
@@ -78,18 +104,21 @@ def _slots(outer: Any) -> list[tuple[int, Any]]:
 
 @cache
 def _methods() -> list[tuple[int, Any]]:
-    """C functions and their places in _KSPOps; they live as long as the process."""
-    return [
-        (place, ctypes.CFUNCTYPE(_code, _pointer, *types)(_delegated(name, types)))
-        for name, (types, place) in _METHODS.items()
-    ]
+    """C functions and their places in _KSPOps."""
+    return [(place, _function(name, types)) for name, (types, place) in _METHODS.items()]
+
+
+@cache
+def _function(name: str, types: tuple[Any, ...]) -> Any:
+    """A C function that calls this one of PETSc's with the inner KSP; it lives as long as the process."""
+    return ctypes.CFUNCTYPE(_code, _pointer, *types)(_delegated(name, types))
 
 
 def _delegated(name: str, types: tuple[Any, ...]) -> Callable[..., int]:
     function = library()[name]
     function.argtypes, function.restype = (_pointer, *types), _code
 
-    def call(outer: int, *arguments: int | None) -> int:
+    def call(outer: int, *arguments: Any) -> int:
         try:
             return int(function(_inner[outer].handle, *arguments))
         except PETSc.Error as error:
