@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from petsc4py import PETSc
 
-from .clib import library
+from .clib import address, library
 
 _SCANNED = 1024  # bytes of a KSP that are searched: it has 1576 in PETSc 3.18, 1608 in 3.26
 _NORMS, _SIDES = 4, 3  # KSP_NORM_MAX and PC_SIDE_MAX
@@ -70,9 +70,9 @@ def stand_for(outer: Any, inner: Any) -> None:
     """Have the inner KSP answer for the outer one, until `stand_alone`."""
     stand_alone(outer)
     _inner[outer.handle], _own[outer.handle] = inner, {}
-    for address, method in _slots(outer):
-        _own[outer.handle][address] = _pointer.from_address(address).value
-        _pointer.from_address(address).value = ctypes.cast(method, _pointer).value
+    for slot, method in _slots(outer):
+        _own[outer.handle][slot] = _pointer.from_address(slot).value
+        _pointer.from_address(slot).value = ctypes.cast(method, _pointer).value
     _composed[outer.handle] = [name for name in _COMPOSED if _has(inner, name)]
     for name in _composed[outer.handle]:
         _compose(outer, name, ctypes.cast(_function(name, _COMPOSED[name]), _pointer))
@@ -81,8 +81,8 @@ def stand_for(outer: Any, inner: Any) -> None:
 def stand_alone(outer: Any) -> None:
     """Give the outer KSP its own methods back."""
     _inner.pop(outer.handle, None)
-    for address, method in _own.pop(outer.handle, {}).items():
-        _pointer.from_address(address).value = method
+    for slot, method in _own.pop(outer.handle, {}).items():
+        _pointer.from_address(slot).value = method
     for name in _composed.pop(outer.handle, []):
         _compose(outer, name, None)
 
@@ -152,9 +152,9 @@ def ask_test(ksp: Any, iteration: int, norm: float) -> int:
     """What the KSP's convergence test says, as a KSPConvergedReason; to NaN, too, which petsc4py refuses."""
     if norm >= 0.0:
         return int(ksp.callConvergenceTest(iteration, norm))
-    address, context, _ = _test_of(ksp)
+    function, context, _ = _test_of(ksp)
     reason = ctypes.c_int()
-    test = ctypes.PYFUNCTYPE(_code, _pointer, _INDEX, ctypes.c_double, _pointer, _pointer)(address.value)
+    test = ctypes.PYFUNCTYPE(_code, _pointer, _INDEX, ctypes.c_double, _pointer, _pointer)(function.value)
     error = test(ksp.handle, iteration, norm, ctypes.addressof(reason), context)
     if error:
         raise PETSc.Error(error)
@@ -168,7 +168,11 @@ def _test_of(ksp: Any) -> tuple[ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_
     return found
 
 
+def has_test(ksp: Any) -> bool:
+    """Whether the KSP tests for convergence at all."""
+    return _test_of(ksp)[0].value != address("KSPConvergedSkip")
+
+
 def set_no_test(ksp: Any) -> None:
     """Have the KSP run all its iterations (`-ksp_convergence_test skip`)."""
-    skip = ctypes.cast(library().KSPConvergedSkip, _pointer)
-    library().KSPSetConvergenceTest(_pointer(ksp.handle), skip, None, None)
+    library().KSPSetConvergenceTest(_pointer(ksp.handle), _pointer(address("KSPConvergedSkip")), None, None)

@@ -8,7 +8,7 @@ from typing import Any
 
 from petsc4py import PETSc
 
-from . import delegate, position, tolerances
+from . import delegate, tolerances
 from .clib import library
 from .pc import PC
 
@@ -96,7 +96,7 @@ class KSP:
         inner.setComputeSingularValues(ksp.getComputeSingularValues())
         inner.setInitialGuessNonzero(ksp.guess_nonzero)
         tolerances.write(inner, **tolerances.read(ksp)._asdict())
-        tests = not position.runs_a_fixed_number(ksp)
+        tests = delegate.has_test(ksp)
         if tests != self._tests:
             self._tests = tests
             inner.setConvergenceTest(self._converged) if tests else delegate.set_no_test(inner)
