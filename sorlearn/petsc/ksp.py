@@ -8,7 +8,7 @@ from typing import Any
 
 from petsc4py import PETSc
 
-from . import delegate, tolerances
+from . import delegate, tolerances, usertest
 from .clib import library
 from .pc import PC
 
@@ -72,6 +72,7 @@ class KSP:
         self._hand_on(ksp)
         given, guess = tolerances.read(ksp), ksp.guess_nonzero
         self._outer, self._done, self._last = ksp, 0, 0
+        usertest.outer_of[self.inner.handle] = ksp.handle
         failure: BaseException | None = None
         try:
             solve(b, x)
@@ -79,6 +80,7 @@ class KSP:
             failure = _origin(error)
         finally:
             self._outer = None
+            del usertest.outer_of[self.inner.handle]
             tolerances.write(ksp, rtol=given.rtol, atol=given.atol)
             ksp.setInitialGuessNonzero(guess)
         if failure:

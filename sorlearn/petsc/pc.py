@@ -19,9 +19,8 @@ from . import position, say
 from .clib import library
 from .rescue import Rescue, first_residual
 from .sor import ONLY_ONE, Sweeps
-from .tuned import Tuned
+from .tuned import Tuned, note_held
 
-_LEARNING = "learning"
 _UNPRECONDITIONED = int(PETSc.KSP.NormType.UNPRECONDITIONED)
 #: KSPConvergedReason of a trust region: STEP_LENGTH (or a constraint), NEG_CURVE.
 _REGION = (5, 6)
@@ -64,6 +63,7 @@ class PC:
         self.context: float | Callable[[], float] | None = None
         self.guarded = False
         self.position = "omega held: no KSP has called it so far"
+        self._held: position.Held | None = None
         self.omega = 1.0
         self._prefix = ""
         self._settings: options.Settings | None = None
@@ -154,6 +154,8 @@ class PC:
         )
         if self._sweeps:
             viewer.printfASCII(f"  SOR: {self._sweeps}\n")
+        for line in [f"remedy: {self._held.remedy}"] if self._held else session.reasons() if session else []:
+            viewer.printfASCII(f"  {line}\n")
 
     # -- application
 
@@ -227,12 +229,16 @@ class PC:
         if (ksp.handle, norm) != self._ksp:
             self._ksp = (ksp.handle, norm)
             self._measured = norm != _UNPRECONDITIONED
-            why = "" if self._rescue.repairable else "-ksp_diagonal_scale forbids repeating a solve"
-            why = why or position.why_held(ksp, self.guarded)
-            self.position = f"omega held: {why}" if why else _LEARNING
-            if not why:
+            self._stand(position.why_held(ksp, self.guarded) if self._rescue.repairable else position.SCALED)
+            if self._held is None:
                 self._keep_history(ksp)
-        return self.position is _LEARNING
+        return self._held is None
+
+    def _stand(self, held: position.Held | None) -> None:
+        self._held = held
+        self.position = f"omega held: {held.why}" if held else "learning"
+        if self._settings.summary:
+            note_held(self._prefix, self._settings, held and f"{held.why}; remedy: {held.remedy}")
 
     @staticmethod
     def _keep_history(ksp: Any) -> None:
@@ -273,7 +279,7 @@ class PC:
             self.omega = tuned.decision.omega  # not that of a repeat
         tuned.after(solve, self._own + perf_counter() - self._began - seconds)
         if reason in _REGION:
-            self.position = f"omega held: {position.TRUST_REGION}"
+            self._stand(position.TRUST_REGION)
 
     def _finish(self, ksp: Any, b: Any, x: Any, seconds: float) -> Solve:
         before, after, (rtol, atol, _, _) = first_residual(ksp), ksp.getResidualNorm(), ksp.getTolerances()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from petsc4py import PETSc
 
@@ -20,7 +20,6 @@ FLEXIBLE = ("fgmres", "pipefgmres", "gcr", "pipegcr", "fcg", "pipefcg", "richard
 #: KSP types that apply the preconditioner once, and those that stop at a trust region.
 _ONCE, _TRUST_REGION = ("preonly", "none"), ("nash", "stcg", "gltr", "qcg")
 _NO_NORM = int(PETSc.KSP.NormType.NONE)
-TRUST_REGION = "solves end at a trust region, which says nothing of omega"
 _FRAMES = 256
 _SOLVES = (b"KSPSolve", b"KSPSolveTranspose")
 
@@ -67,8 +66,23 @@ def inside_unflexible(prefix: str, outermost: int = 1) -> bool:
     return False
 
 
-def why_held(ksp: Any, guarded: bool) -> str:
-    """Why a choice of ω can't be judged by this solve of the KSP; "" where it can.  Not collective.
+class Held(NamedTuple):
+    """Why ω is held, and what the user can do about it."""
+
+    why: str
+    remedy: str
+
+
+ITERATES_NOT = Held("{} does not iterate to a tolerance here", "sorlearn.PC on a solver that tests for convergence")
+TRUST_REGION = Held("solves end at a trust region, which says nothing of omega", "a line search (-snes_type newtonls)")
+NESTED = Held("inside another KSP whose -ksp_type isn't known to be flexible",
+              "-ksp_type fgmres, gcr or fcg for the outer one")  # fmt: skip
+IN_GUARD = Held("the guarded solver's inner KSP decides", "-sorlearn_ksp_type cg, gmres, ...")
+SCALED = Held("-ksp_diagonal_scale forbids repeating a solve", "leave it out: SOR scales by the diagonal itself")
+
+
+def why_held(ksp: Any, guarded: bool) -> Held | None:
+    """Why a choice of ω can't be judged by this solve of the KSP; None where it can.  Not collective.
 
     Parameters
     ----------
@@ -77,13 +91,13 @@ def why_held(ksp: Any, guarded: bool) -> str:
     """
     kind, test, prefix = ksp.getType(), test_of(ksp), ksp.getOptionsPrefix() or ""
     if int(ksp.norm_type) == _NO_NORM or kind in _ONCE or test.function == address("KSPConvergedSkip"):
-        return f"{kind} does not iterate to a tolerance here"
+        return ITERATES_NOT._replace(why=ITERATES_NOT.why.format(kind))
     if kind in _TRUST_REGION or test.foreign:
         return TRUST_REGION
     if guarded and kind == "python":
-        return "the guarded solver's inner KSP decides"
+        return IN_GUARD
     if guarded:
         inside = inside_unflexible(re.sub("sorlearn_$", "", prefix), outermost=2)
     else:
         inside = inside_unflexible(prefix)
-    return "inside another KSP whose -ksp_type isn't known to be flexible" if inside else ""
+    return NESTED if inside else None

@@ -13,7 +13,7 @@ from ..tuning.accuracy import shortfall
 from ..tuning.decision import Decision
 from ..tuning.record import Outcome
 from . import position, tolerances
-from .usertest import UserTest, test_of
+from .usertest import UserTest, outer_of, test_of
 
 _MAX_IT = int(PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT)
 #: KSP types that apply the preconditioner itself even when they solve the transposed system.
@@ -77,7 +77,7 @@ class Rescue:
         self.applied_transpose = self._was_cut = False
         self._decision, self._ksp = decision, ksp
         if decision.tighten or decision.tighten_atol:
-            self._early = test_of(ksp).default
+            self._early = ksp.handle not in outer_of and test_of(ksp).default
             rtol, atol, _, _ = ksp.getTolerances()
             rtol = max(rtol * 10.0**-decision.tighten, min(rtol, _LEAST_RTOL))
             self._change(rtol=rtol, atol=atol * 10.0**-decision.tighten_atol)
@@ -229,8 +229,9 @@ class Rescue:
         _checking.begin()
         try:
             verdict = self._test.judge(
-                ksp, b, x, sweep=sweep, omega=self._decision.omega, omega_safe=self.safe, tolerances=tolerances.read(ksp),
-                nonzero_guess=ksp.guess_nonzero, guess=self._guess, before=before, transposed=self._transposes(ksp),
+                ksp, b, x, sweep=sweep, omega=self._decision.omega, omega_safe=self.safe,
+                tolerances=tolerances.read(ksp), nonzero_guess=ksp.guess_nonzero, guess=self._guess, before=before,
+                transposed=self._transposes(ksp),
             )  # fmt: skip
             outcome = outcome._replace(verdict=verdict)
             digits = shortfall(verdict, self._decision.true_level) if verdict is not None else None

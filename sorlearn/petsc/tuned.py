@@ -25,6 +25,7 @@ registry = Registry()
 _choosing = PETSc.Log.Event("SorlearnChoose")
 _learning = PETSc.Log.Event("SorlearnLearn")
 _summarised: list[Session] = []
+_held: dict[str, str] = {}
 _told: set[str] = set()
 
 
@@ -218,13 +219,24 @@ def _clean_up(comm: Any) -> None:
         sys.stderr.write(f"sorlearn: destroying a solver that is out of reach:\n{traceback.format_exc()}")
 
 
+def note_held(prefix: str, settings: Settings, why: str | None) -> None:
+    """For the summary: ω is held in this solver, or isn't any more (None)."""
+    _held.pop(prefix, None)
+    if why and PETSc.COMM_WORLD.getRank() == 0:
+        _held[prefix] = (f"sorlearn summary of {prefix or '(no prefix)'}: learner {settings.learner}, omega held at "
+                         f"{settings.omega:g}: {why}")  # fmt: skip
+
+
 def _at_exit() -> None:
-    for session in _summarised:
-        try:
-            text = session.summary()
-        except Exception:
-            text = f"sorlearn: no summary of solver '{session.name}':\n{traceback.format_exc()}"
+    for text in [*_held.values(), *map(_summary, _summarised)]:
         say(text) if PETSc.Sys.isInitialized() else print(text, flush=True)
+
+
+def _summary(session: Session) -> str:
+    try:
+        return session.summary()
+    except Exception:
+        return f"sorlearn: no summary of solver '{session.name}':\n{traceback.format_exc()}"
 
 
 atexit.register(_at_exit)

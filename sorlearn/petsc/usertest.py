@@ -50,11 +50,16 @@ class StoppingTest(NamedTuple):
         return self.function not in map(address, known) and file_at(self.function) == file_at(address(known[0]))
 
 
+#: For each inner KSP that is solving, the outer one whose test counts.
+outer_of: dict[int, int] = {}
+
+
 def test_of(ksp: Any) -> StoppingTest:
-    """The convergence test that the KSP has now."""
+    """The convergence test that counts for this KSP's solves."""
+    handle = outer_of.get(ksp.handle, ksp.handle)
     test, context, destroy = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_void_p()
     library().KSPGetConvergenceTest(
-        ctypes.c_void_p(ksp.handle), ctypes.byref(test), ctypes.byref(context), ctypes.byref(destroy)
+        ctypes.c_void_p(handle), ctypes.byref(test), ctypes.byref(context), ctypes.byref(destroy)
     )
     function = test.value or 0
     if function != address("KSPConvergedDefault") or not context.value:
