@@ -20,21 +20,27 @@ from .record import Verdict
 #: Work of one measurement in iterations of the solver: a product with A and two or three sweeps.
 CHECK_WORK = 2.0
 #: Share of all work that may go into measurements, beside the first of every ω; credit is kept for so many.
-SHARE, KEPT = 0.006, 3.0
-#: Bins on either side in which a measurement spares an ω its own.
-NEAR = 1
+SHARE, KEPT = 0.005, 3.0
+#: Bins on either side in which a measurement spares an ω its own; and where so many digits are lost, so many
+#: measurements are wanted before they are believed.
+NEAR, SHAKY, SEVERAL = 1, 0.5, 4
 #: Weight of the newest measurement in a running mean, at least.
 NEWEST = 0.2
 #: Digits beyond which a surprise counts no more: then it is rather the instance than ω.
 OUTLIER = 0.5
-#: log10 of how far an answer may fail the test: beyond the first it is continued by the safe ω, and in all but one in
-#: a hundred solves it is to stay within the second.
-FAILS, MOSTLY = 0.301, 0.176
-#: Standard deviations of a normal distribution that one in a hundred exceeds.
-ONE_IN_100 = 2.33
-#: Digits by which a true residual may be worse than the safe ω's beyond what the tests explain; more while few
-#: solves at the safe ω have been measured, divided by their number.
-EXPLAINED, UNSURE = 0.3, 0.7
+#: log10 of how far an answer may fail the test: beyond it the safe ω goes on, and all but one in a hundred answers
+#: are to stay within it, measured or not.
+FAILS = 0.176
+#: Digits by which an answer that was thought good may fail before so many further trials are measured, one by one.
+ALARM, ALARMED = 0.5, 8.0
+#: Standard deviations of a normal distribution that one in a hundred exceeds; and the first guess of one, in digits.
+ONE_IN_100, FIRST_GUESS = 2.33, 0.08
+#: Digits by which a true residual may be worse than the safe ω's beyond what the tests explain before it alone calls
+#: for the safe ω.
+EXPLAINED = 0.7
+#: Standard deviation, in digits, of a true residual at the tolerance; solves in which what the safe ω leaves may
+#: change by as much.
+LUCK, CHANGES = 0.15, 100.0
 #: Solves at the safe ω that are measured in any case, for the price of a product with A.
 FIRST = 3
 #: Digits lost beyond which tightening isn't tried any more: ω is dropped.
@@ -85,97 +91,117 @@ class Accuracy:
     checks : (BINS,) array
         Number of measurements; there are none of the safe ω, which needs none.
     relative, absolute, true : Means
-        Of `Verdict.relative`, `.absolute`, and of the digits by which true residuals are worse than the safe ω's.
-    level : float
-        Running mean of `Verdict.true` at the safe ω; NaN before the first.
+        Of `Verdict.relative`, `.absolute`, and of the true residual in units of the tolerance, were that not tightened.
+    level, reach : float
+        Running means of `Verdict.true` and of the true residual in units of the tolerance, both at the safe ω; NaN
+        before the first.
     lacks, scatter : float
         Running mean and variance of the digits by which answers would fail the test without a reserve.
     """
 
-    _NUMBERS = ("level", "lacks", "scatter", "reserved", "credit", "measured", "levels")
+    _NUMBERS = ("level", "reach", "age", "lacks", "scatter", "credit", "measured", "levels", "alarm")
 
     def __init__(self, safe: float) -> None:
         self._safe = bin_of(safe)
         self.checks = np.zeros(BINS)
         self.relative, self.absolute, self.true = (Means(self.checks) for _ in range(3))
-        self.level = nan
-        self.lacks, self.scatter = -FAILS, 0.0
-        self.reserved = self.credit = self.measured = self.levels = 0.0
+        self.level = self.reach = nan
+        self.lacks, self.scatter = -FAILS, FIRST_GUESS**2
+        self.age = self.credit = self.measured = self.levels = self.alarm = 0.0
 
     def due(self, omega: float) -> bool:
         """Whether the coming solve at this ω should be measured: its first one, then for a share of the work."""
         i = bin_of(omega)
         if i == self._safe:
             return self.levels < FIRST or self.credit >= CHECK_WORK
-        return self.credit >= CHECK_WORK or not self.checks[max(i - NEAR, 0) : i + NEAR + 1].any()
+        if self.alarm or self.credit >= CHECK_WORK or not self.checks[max(i - NEAR, 0) : i + NEAR + 1].any():
+            return True
+        return self.affords and self.checks[i] < SEVERAL and self.relative.at(i) > SHAKY
 
     @property
     def true_level(self) -> float:
         """What a true residual is held against, see `shortfall`; NaN where that isn't known."""
-        return self.level + UNSURE / max(self.levels, 1.0)
+        return self.level + self._unsure()
+
+    def _unsure(self) -> float:
+        """Standard error of what the safe ω leaves now."""
+        return LUCK * (1.0 / max(self.levels, 1.0) + self.age / CHANGES) ** 0.5
 
     def earn(self, iterations: int) -> None:
         """Work was done, a share of which may be spent on measuring."""
         self.credit = min(self.credit + SHARE * (iterations + 1), KEPT * CHECK_WORK)
+        self.age += 1.0
 
     def tightening(self, omega: float) -> tuple[float, float]:
         """Decimal digits, at least 0, by which to tighten rtol and atol at this ω."""
         i = bin_of(omega)
         if i == self._safe:
             return 0.0, 0.0
-        hidden = self.true.at(i) - self.relative.at(i) - UNSURE / max(self.levels, 1.0)
-        caution = hidden if hidden > EXPLAINED else 0.0
-        self.reserved = self._reserve()
-        extra = caution + self.reserved
-        return max(self.relative.at(i) + extra, 0.0), max(self.absolute.at(i) + extra, 0.0)
+        relative = self.relative.at(i)
+        extra = self._reserve(i)
+        if isfinite(self.reach):  # true residuals on average no larger than the safe ω's
+            extra = max(extra, self.true.at(i) - self.reach - self._unsure() - relative)
+        return max(relative + extra, 0.0), max(self.absolute.at(i) + extra, 0.0)
 
-    def _reserve(self) -> float:
-        """Digits beyond the mean that keep all but one in a hundred answers within `MOSTLY`."""
-        return max(self.lacks + ONE_IN_100 * self.scatter**0.5 - MOSTLY, 0.0)
+    def _reserve(self, i: int) -> float:
+        """Digits beyond the mean that keep all but one in a hundred answers from failing."""
+        variance = self.scatter * (1.0 + 1.0 / max(self.checks[i], 1.0))
+        return max(self.lacks + ONE_IN_100 * float(variance) ** 0.5 - FAILS, 0.0)
 
     @property
     def affords(self) -> bool:
         """Whether measurements that weren't planned may be made, too: they may overdraw the credit."""
         return self.credit > -KEPT * CHECK_WORK
 
-    def note(self, omega: float, verdict: Verdict, planned: bool = True) -> None:
-        """Take note of a measured answer; of one that wasn't planned just the price: those aren't a fair sample."""
+    def note(self, omega: float, verdict: Verdict, tightened: float = 0.0, planned: bool = True) -> None:
+        """Take note of an answer that was measured after rtol was tightened by so many digits.
+
+        Of one whose measurement wasn't planned just the price: those aren't a fair sample.
+        """
         i = bin_of(omega)
         if not planned:
             self.credit -= CHECK_WORK
             return
         if i == self._safe:
             self.levels += 1.0
-            step = max(NEWEST, 1.0 / self.levels)
-            self.level = verdict.true if not isfinite(self.level) else self.level + step * (verdict.true - self.level)
+            self.age, step = 0.0, max(NEWEST, 1.0 / self.levels)
+            for name, value in (("level", verdict.true), ("reach", verdict.true + verdict.lacks)):
+                mean = getattr(self, name)
+                setattr(self, name, mean + step * (value - mean) if isfinite(mean) else value)
             return
         self.credit = max(self.credit - CHECK_WORK, min(self.credit, 0.0))
-        known = self.checks[max(i - NEAR, 0) : i + NEAR + 1].any()
+        self.alarm = max(self.alarm - 1.0, 0.0)
+        known, relative = self.checks[max(i - NEAR, 0) : i + NEAR + 1].any(), self.relative.at(i)
         self.checks[i] += 1.0
         self.relative.note(i, verdict.relative)
         self.absolute.note(i, verdict.absolute)
-        self.true.note(i, verdict.true - self.level if isfinite(self.level) else verdict.relative)
+        self.true.note(i, verdict.true + verdict.lacks - verdict.relative + tightened)
         if known:  # else nobody could know how much to tighten
-            self._scatter(verdict.lacks + self.reserved)
+            self.alarm = ALARMED if verdict.lacks > ALARM else self.alarm
+            self._scatter(verdict.lacks + tightened - max(relative, 0.0))
 
     def _scatter(self, lacks: float) -> None:
-        lacks = min(max(lacks, -FAILS), OUTLIER)  # what stepped far over the tolerance threatens nobody
+        lacks = min(max(lacks, -2.0 * FAILS), 2.0 * OUTLIER)  # what stepped far over the tolerance threatens nobody
         self.measured += 1.0
         step = max(0.02, 1.0 / (self.measured + 3.0))
         deviation = lacks - self.lacks
         self.lacks += step * deviation
         self.scatter += step * (deviation * deviation - self.scatter)
 
-    def hopeless(self, omega: float) -> bool:
-        """Whether so many digits are lost at this ω that it should be dropped."""
+    def hopeless(self, omega: float, verdict: Verdict) -> bool:
+        """Whether so many digits are lost at this ω, this time or on average, that it should be dropped."""
         i = bin_of(omega)
-        return i != self._safe and max(self.relative.at(i), self.true.at(i)) > HOPELESS
+        true = self.true.at(i) - self.reach if isfinite(self.reach) else 0.0
+        return i != self._safe and max(verdict.relative, self.relative.at(i), true) > HOPELESS
 
     def state(self) -> dict[str, Any]:
         """Plain arrays and numbers."""
+        def known(value: float) -> float | None:
+            return value if isfinite(value) else None
+
         means = {name: getattr(self, name).values for name in ("relative", "absolute", "true")}
         numbers = {name: getattr(self, name) for name in self._NUMBERS}
-        return {"checks": self.checks, **means, **numbers, "level": self.level if isfinite(self.level) else None}
+        return {"checks": self.checks, **means, **numbers, "level": known(self.level), "reach": known(self.reach)}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `state` returned; raises KeyError, TypeError or ValueError for anything else."""
@@ -185,7 +211,8 @@ class Accuracy:
             if not np.all(np.isfinite(mine)):
                 raise ValueError(f"{name} isn't finite")
         for name in self._NUMBERS:
-            value = nan if name == "level" and state[name] is None else float(state[name])
-            if name != "level" and not isfinite(value):
+            unknown = name in ("level", "reach") and state[name] is None
+            value = nan if unknown else float(state[name])
+            if not unknown and not isfinite(value):
                 raise ValueError(f"{name} isn't finite")
             setattr(self, name, value)

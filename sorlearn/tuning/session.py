@@ -176,8 +176,9 @@ class Session:
         """What the answer says of ω, beside its cost."""
         omega, outcome = self.decision.omega, solve.outcome
         if outcome.verdict is not None:
-            self.accuracy.note(omega, outcome.verdict, planned=self.decision.check > 0.0)
-            if self.accuracy.hopeless(omega):
+            planned = self.decision.check > 0.0
+            self.accuracy.note(omega, outcome.verdict, self.decision.tighten, planned)
+            if self.accuracy.hopeless(omega, outcome.verdict):
                 self.vetoes.ban(omega)
         if outcome.failed:
             self.vetoes.failed(omega, outcome.worked)
