@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 
@@ -49,16 +49,3 @@ class Comm:
         result = np.empty_like(values)
         self._mpi.Allreduce(values, result, op=MPI.MAX)
         return result
-
-    def on_root(self, call: Callable[[], Any]) -> None:
-        """Run `call` on rank 0; the exception it raises, if any, is raised on all ranks.  Collective."""
-        error: Exception | None = None
-        if self.root:
-            try:
-                call()
-            except Exception as caught:
-                error = caught
-        if self._mpi is not None:
-            error = self._mpi.bcast(error, root=0)
-        if error is not None:
-            raise error
