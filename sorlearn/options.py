@@ -141,7 +141,7 @@ def parse(prefix: str, given: Callable[[str], str | None], overrides: dict[str, 
     """
     unknown = set(overrides) - {f.name for f in fields(Settings)}
     if unknown:
-        raise OptionError(f"sorlearn has no option {sorted(unknown)[0]!r}; `python3 -m sorlearn flags` lists them")
+        raise OptionError(f"sorlearn has no option {sorted(unknown)[0]!r}; `python3 -m sorlearn options` lists them")
     values: dict[str, Any] = {}
     for option in fields(Settings):
         text = given(STEM + option.name)
@@ -178,6 +178,34 @@ def _check_together(prefix: str, settings: Settings) -> None:
         )
     if low is not None and high is not None and not low < high:
         raise OptionError(f"{name}context_min {low:g}: must be less than {name}context_max, which is {high:g}")
+
+
+def context_value(prefix: str, option: str, text: str) -> float:
+    """The user's context, from the option that `-pc_sorlearn_context_option` names.
+
+    Parameters
+    ----------
+    prefix : str
+        Prefix of the solver, for messages.
+    option : str
+        Name of the option, as the user gave it.
+    text : str
+        Its value; empty where it is missing.
+
+    Raises
+    ------
+    OptionError
+        Naming both options and the remedy, unless the value is a finite number.
+    """
+    try:
+        return _number(text)
+    except ValueError:
+        found = f"is {text!r}, not a finite number" if text else "is missing or has no value"
+        name = option.lstrip("-")
+        raise OptionError(
+            f"-{prefix}{STEM}context_option {option}: -{name} {found}; remedy: put it into the options database before "
+            "each solve (PetscOptionsSetValue)"
+        ) from None
 
 
 def help_text(prefix: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Callable
 
 from petsc4py import PETSc
 
-from .. import options
+from .. import hints, options
 from ..errors import MatrixError, OptionError
 from ..learners import NO_CONTEXT, Context
 from ..tuning.record import Outcome, Solve, SolveRecord
@@ -98,6 +98,8 @@ class PC:
                 say.complain(pc.comm, str(error))
                 pc.comm.barrier()  # the other ranks' exceptions end the job: not before rank 0 has spoken
             raise
+        for line in hints.of_options(self._prefix, PETSc.Options().getAll()):
+            say.once(pc.comm, self._prefix, line)
         if PETSc.Options().hasName("help") and pc.comm.getRank() == 0:
             say.say(options.help_text(self._prefix))
         if settings != self._settings:
@@ -220,6 +222,10 @@ class PC:
         self._own = self._began - began
 
     def _enter(self, ksp: Any) -> None:
+        if not self._settings.context_option and self.context is None:
+            line = hints.of_context(self._prefix, self._settings, self._database.hasName(options.STEM + "context"))
+            if line:
+                say.once(ksp.comm, self._prefix, line)
         self._tuned = Tuned(self._prefix, self._settings, self.guarded)
         self._tuned.enter(ksp, self._A.getSize())
 
@@ -252,7 +258,10 @@ class PC:
         """The user's context, empty where there shall be none, None where the matrix is to be looked at."""
         settings = self._settings
         if settings.context_option:
-            return Context(user=(PETSc.Options().getReal(settings.context_option),))
+            if self._A.comm.getRank() > 0:
+                return NO_CONTEXT  # rank 0's counts
+            text = PETSc.Options().getString(settings.context_option, "")
+            return Context(user=(options.context_value(self._prefix, settings.context_option, text),))
         if self.context is not None:
             return Context(user=(float(self.context() if callable(self.context) else self.context),))
         return None if settings.reads_matrix else NO_CONTEXT

@@ -9,6 +9,7 @@ from typing import Any
 from petsc4py import PETSc
 
 from ..errors import MatrixError
+from ..tuning.registry import kin
 from .sor import Sweeps
 
 _told: set[tuple[str, str]] = set()
@@ -29,9 +30,10 @@ def complain(comm: Any, text: str) -> None:
 
 
 def once(comm: Any, prefix: str, text: str) -> None:
-    """A message about a solver, on stderr, the first time only."""
-    if (prefix, text) not in _told:
-        _told.add((prefix, text))
+    """A message about a solver, on stderr, the first time only for all that are its kin."""
+    key = kin(prefix), kin(text)
+    if key not in _told:
+        _told.add(key)
         complain(comm, f"solver '{prefix}': {text}")
 
 

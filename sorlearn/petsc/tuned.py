@@ -11,6 +11,7 @@ from typing import Any, Callable
 import numpy as np
 from petsc4py import PETSc
 
+from ..errors import SorlearnError
 from ..learners import Context
 from ..options import Settings
 from ..tuning.decision import Decision
@@ -199,13 +200,13 @@ class Tuned:
         """The call's result, or None after an error."""
         try:
             return call(*arguments)
-        except Exception:
+        except Exception as error:
             if not self.broken and kin(self.prefix) not in _told:
                 _told.add(kin(self.prefix))
+                cause = f" {error}" if isinstance(error, SorlearnError) else f"\n{traceback.format_exc().rstrip()}"
                 complain(
                     PETSc.COMM_SELF,
-                    f"learning stops for solver '{self.prefix}'; omega stands still for the rest of the "
-                    f"run:\n{traceback.format_exc().rstrip()}",
+                    f"learning stops for solver '{self.prefix}'; omega stands still for the rest of the run:{cause}",
                 )
             self.broken, self.left = True, 0
             return None

@@ -1,0 +1,75 @@
+"""One line each for input that PETSc or sorlearn would pass over in silence: what it does instead, and the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import fields
+from difflib import get_close_matches
+
+from .learners import learner_class
+from .options import STEM, Settings
+
+_KNOWN = tuple(option.name for option in fields(Settings))
+
+
+def nearest(name: str) -> str:
+    """What to say of an option that doesn't exist."""
+    near = get_close_matches(name, _KNOWN, n=1)
+    return f"did you mean {near[0]}?" if near else "`python3 -m sorlearn options` lists them"
+
+
+def of_options(prefix: str, names: Iterable[str]) -> list[str]:
+    """Options of the solver with this prefix that have no effect.
+
+    Parameters
+    ----------
+    prefix : str
+        Prefix of the solver.
+    names : iterable of str
+        All names in the options database, without their dash.
+    """
+    given = set(names)
+    stem = prefix + STEM
+    lines = [
+        f"-{name} isn't an option of sorlearn, and has no effect; {nearest(name[len(stem) :])}"
+        for name in sorted(given)
+        if name.startswith(stem) and name[len(stem) :] not in _KNOWN
+    ]
+    if f"{prefix}pc_sor_omega" in given:
+        lines.append(f"-{prefix}pc_sor_omega has no effect on sorlearn; its safe omega is -{stem}omega")
+    return lines
+
+
+def of_context(prefix: str, settings: Settings, chosen: bool) -> str | None:
+    """What becomes of options that speak of a context, where the first solve comes and no context is assigned.
+
+    Parameters
+    ----------
+    prefix : str
+        Prefix of the solver.
+    settings : Settings
+        Its options.
+    chosen : bool
+        Whether `-pc_sorlearn_context` is given: who writes `auto` has read what it means.
+    """
+    name = f"-{prefix}{STEM}"
+    ranged = not (settings.context_min is None and settings.context_max is None)
+    if settings.context == "user":
+        subject = f"{name}context user"
+    elif ranged and not (chosen and _takes_rho(settings)):
+        subject = f"{name}context_min and _max"
+    else:
+        return None
+    if _takes_rho(settings):
+        instead = f"it is rho of the matrix (to mean that, give {name}context auto)"
+    else:
+        instead = f"learner {settings.learner} goes without"
+    return (
+        f"{subject}: no context is assigned before the first solve, so {instead}; remedy: {name}context_option with "
+        "the name of an option that holds a number or, in Python, the attribute context of sorlearn.PC"
+    )
+
+
+def _takes_rho(settings: Settings) -> bool:
+    """Whether a feature of the matrix stands in for the user's context, in the range that the user gives."""
+    return settings.context == "auto" and learner_class(settings.learner).needs_context_range
