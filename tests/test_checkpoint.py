@@ -171,12 +171,34 @@ def test_file_size_limit_in_a_real_run(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["app.py"]
 
 
-@pytest.mark.parametrize("path", ["/no/such/folder/state", "/dev", "/proc/state"])
+@pytest.mark.parametrize("path", ["/no/such/folder/state", "/dev", "/proc/state", "/dev/full", "/dev/zero", "fifo"])
 def test_unwritable(tmp_path, path):
+    os.mkfifo(tmp_path / "fifo")
     options = f"-heat_pc_type python -heat_pc_python_type sorlearn.PC -heat_pc_sorlearn_save {path}"
     result = run(1, sys.executable, script(tmp_path), 0, 9, options=options, cwd=tmp_path)
     assert f"-heat_pc_sorlearn_save: {path}: " in result.stdout
     assert result.stdout.count("the run goes on") == 1 and "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/null", "/dev", "fifo"])
+def test_what_may_have_no_end_is_not_read(tmp_path, path):
+    os.mkfifo(tmp_path / "fifo")
+    options = f"-heat_pc_type python -heat_pc_python_type sorlearn.PC -heat_pc_sorlearn_load {path}"
+    result = run(1, sys.executable, script(tmp_path), 0, 9, options=options, cwd=tmp_path, timeout=30)
+    assert f"-heat_pc_sorlearn_load: {path}: not a regular file; learning starts afresh" in result.stdout
+    assert len(omegas(result)) == 9
+
+
+def test_a_file_of_absurd_size_is_not_read(tmp_path):
+    path = tmp_path / "state"
+    with open(path, "wb") as file:
+        file.truncate(2**40)  # takes no room on the disk
+    said = []
+    tuned = Session("a_", Settings(load=str(path), save=str(path)), said.append)
+    tuned.solves = 1
+    tuned.save()
+    assert len(said) == 2 and all("1099511627776 bytes, too large for a state" in text for text in said)
+    assert path.stat().st_size == 2**40
 
 
 def test_several_solvers_in_one_file(tmp_path):

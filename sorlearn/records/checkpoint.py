@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import tempfile
 from typing import Any
 
@@ -15,6 +16,8 @@ import numpy as np
 from ..errors import StateError
 
 SCHEMA = 1
+#: Bytes of the largest file that is read: a solver's state takes some tens of kilobytes.
+LARGEST = 2**26
 
 
 def _plain(value: Any) -> Any:
@@ -33,10 +36,11 @@ def read(path: str) -> dict[str, Any]:
         If it can't be read, or isn't a state file of this schema.
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
+        content = json.loads(_text(path))
     except OSError as error:
         raise StateError(f"{path}: {error.strerror}") from None
+    except StateError:
+        raise
     except (ValueError, RecursionError):
         raise StateError(f"{path}: truncated, or not a state that sorlearn saved") from None
     if not isinstance(content, dict) or not isinstance(content.get("solvers"), dict):
@@ -44,6 +48,17 @@ def read(path: str) -> dict[str, Any]:
     if content.get("schema") != SCHEMA:
         raise StateError(f"{path}: schema {content.get('schema')}, this version reads {SCHEMA}")
     return content["solvers"]
+
+
+def _text(path: str) -> str:
+    """What a file holds; devices and pipes, which may have no end, aren't opened."""
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise StateError(f"{path}: not a regular file")
+    if status.st_size > LARGEST:
+        raise StateError(f"{path}: {status.st_size} bytes, too large for a state that sorlearn saved")
+    with open(path, encoding="utf-8") as file:
+        return file.read()
 
 
 def load(path: str, name: str) -> dict[str, Any]:
@@ -68,10 +83,10 @@ def save(path: str, name: str, state: dict[str, Any]) -> None:
     OSError
         If the file can't be written; what it held is then untouched.
     StateError
-        If there is a file already and it isn't a state of this schema; it is then untouched, too.
+        If there is something already and it isn't a state of this schema; it is then untouched, too.
     """
-    path = os.path.realpath(path)
     solvers = read(path) if os.path.exists(path) else {}
+    path = os.path.realpath(path)
     text = json.dumps({"schema": SCHEMA, "solvers": {**solvers, name: state}}, default=_plain)
     folder = os.path.dirname(path) or "."
     handle, temporary = tempfile.mkstemp(dir=folder, prefix=os.path.basename(path) + ".")
