@@ -6,6 +6,7 @@ Every line is written with one call and flushed, so that a killed run leaves who
 from __future__ import annotations
 
 import json
+import os
 import sys
 from math import isfinite
 from typing import Any, TextIO
@@ -15,6 +16,9 @@ FIELDS = (
     "solve", "omega", "iterations", "reason", "cost", "seconds", "residual_before", "residual_after",
     "context", "propensity", "explored", "rescued", "held",
 )  # fmt: skip
+
+#: Those of them that a report reckons with.
+NUMBERS = ("omega", "iterations", "seconds")
 
 _open: dict[str, TextIO] = {}
 
@@ -67,14 +71,26 @@ def read(path: str) -> list[dict[str, Any]]:
     OSError
         If the file can't be read.
     ValueError
-        If a line other than the last isn't JSON, or has another schema.
+        Naming the line, if one other than the last isn't a journal's of this schema.
     """
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
-    lines = text.splitlines()
-    if not text.endswith("\n"):
-        lines = lines[:-1]
-    entries = [json.loads(entry) for entry in lines]
-    if any(entry.get("schema") != SCHEMA for entry in entries):
-        raise ValueError(f"{path}: not a journal of schema {SCHEMA}")
-    return entries
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError(f"{path}: not a regular file")  # a device may have no end
+    with open(path, encoding="utf-8", errors="replace") as file:
+        lines = file.read().split("\n")[:-1]
+    return [_entry(text, f"{path}, line {number}") for number, text in enumerate(lines, 1)]
+
+
+def _entry(text: str, where: str) -> dict[str, Any]:
+    try:
+        entry = json.loads(text)
+        ours = entry["schema"] == SCHEMA and isinstance(entry["name"], str) and isinstance(entry["rescued"], bool)
+        ours = ours and type(entry["iterations"]) is int and all(map(_is_number, (entry[key] for key in NUMBERS)))
+    except (KeyError, RecursionError, TypeError, ValueError):
+        ours = False
+    if not ours:
+        raise ValueError(f"{where}: not a line of a journal of schema {SCHEMA}")
+    return entry
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < 1e300  # NaN, too, is refused by this

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -31,16 +32,19 @@ def table(entries: Entries) -> str:
     return "\n".join(rows)
 
 
-def draw(entries: Entries, path: str) -> None:
-    """Save iterations and ω of every solve as a picture.
+def draw(entries: Entries, path: str) -> str:
+    """Save iterations and ω of every solve as a picture; returns its path, with .png where no format was named.
 
     Raises
     ------
     ImportError
         Without matplotlib (extra `plot`).
+    OSError, ValueError
+        If the file can't be written, or its name stands for no format that matplotlib knows.
     """
     import matplotlib
 
+    path = path if os.path.splitext(path)[1] else f"{path}.png"
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
@@ -54,3 +58,4 @@ def draw(entries: Entries, path: str) -> None:
     axes[0].legend(markerscale=3)
     figure.savefig(path, dpi=150)
     plt.close(figure)
+    return path
