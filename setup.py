@@ -12,7 +12,7 @@ setup(
     version=VERSION,
     description="A PETSc preconditioner that learns SOR's relaxation factor while a simulation runs",
     packages=find_packages(include=["sorlearn", "sorlearn.*"]),
-    package_data={"sorlearn": ["petscrc"]},
+    package_data={"sorlearn": ["petscrc", "petscrc-python"]},
     python_requires=">=3.9",
     install_requires=["numpy", "scipy"],
     extras_require={

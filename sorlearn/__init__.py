@@ -19,6 +19,17 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'sorlearn' has no attribute {name!r}")
 
 
+def create(solver: Any) -> None:
+    """Put the class in the place of this module, for PETSc, which calls this where a type is just `sorlearn`.
+
+    Parameters
+    ----------
+    solver : petsc4py.PETSc.PC or petsc4py.PETSc.KSP
+        Whose `-pc_python_type` or `-ksp_python_type` it is.
+    """
+    solver.setPythonContext(__getattr__(type(solver).__name__)())
+
+
 def attach(ksp: Any, *, context: Any = None, **options: Any) -> Any:
     """Let a petsc4py KSP learn its ω, instead of by flags.  Collective.
 

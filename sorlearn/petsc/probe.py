@@ -1,0 +1,54 @@
+"""What the Python that runs this file has, as one line of JSON: run by sorlearn's doctor, imported by nobody.
+
+Any Python 3 must understand it, and it imports nothing of sorlearn that isn't there for everybody.
+"""
+
+import json
+import os
+import sys
+from importlib import import_module
+
+
+def version(name):
+    """Version of a package that loads."""
+    return import_module(name).__version__
+
+
+def petsc():
+    """Version and kind of numbers; loading it initialises PETSc."""
+    from petsc4py import PETSc
+
+    numbers = PETSc.Sys.getVersion()
+    return "PETSc {}.{}.{}, {}, {}".format(*numbers, PETSc.ScalarType.__name__, PETSc.IntType.__name__)
+
+
+def mpi():
+    """The MPI that mpi4py has loaded."""
+    from mpi4py import MPI
+
+    return MPI.Get_library_version().splitlines()[0].split(",")[0]
+
+
+def sorlearn():
+    """Version and folder."""
+    module = import_module("sorlearn")
+    return f"{module.__version__} in {list(module.__path__)[0]}"
+
+
+def main():
+    """Ask each, in this order: (whether it loads, what it says)."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [folder for folder in sys.path if folder != here]
+    found = {"version": sys.version.split()[0], "prefix": sys.prefix}
+    questions = {"numpy": version, "scipy": version, "petsc4py": petsc, "sorlearn": sorlearn, "mpi4py": mpi,
+                 "matplotlib": version}  # fmt: skip
+    for name, question in questions.items():
+        try:
+            found[name] = (True, question(name) if question is version else question())
+        except Exception as error:
+            found[name] = (False, f"{type(error).__name__}: {error}")
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
