@@ -53,6 +53,13 @@ def table(runs, difference):
     return "\n".join(rows)
 
 
+def saving(runs):
+    """One line: what learning saved; negative where it cost more."""
+    one, learned = runs.values()
+    shares = {key: 100.0 * (1.0 - float(learned[key]) / float(one[key])) for key in ("iterations", "seconds")}
+    return "saved by learning ω: " + ", ".join(f"{share:.0f} % of the {key}" for key, share in shares.items())
+
+
 def draw(runs, omega, picture):
     """Save iterations per step of both runs and ω of the learned one as a picture."""
     import matplotlib
@@ -90,6 +97,7 @@ def main(quick=False, picture=PICTURE):
         print(f"picture: {os.path.relpath(picture)}")
     except ImportError:
         print("no picture: it needs matplotlib (python3 -m pip install matplotlib)")
+    print(saving(runs))
     return {
         "iterations": [int(numbers["iterations"]) for numbers in runs.values()],
         "residual": [float(numbers["residual"]) for numbers in runs.values()],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
+import numpy as np
 import pytest
 from conftest import ROOT, run
 
@@ -54,6 +55,24 @@ def test_demo(tmp_path):
     assert result["difference"] <= 1e-6
     assert len(result["omega"]) == 50
     assert picture.stat().st_size > 10_000
+
+
+def test_what_the_demo_says_was_saved(capsys, monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(DEMOS))
+    import demo
+
+    def run(label, options, output):
+        iterations, seconds = (200, 4.0) if label == "ω = 1" else (150, 5.0)
+        if label != "ω = 1":
+            (tmp_path / options[options.index("-pc_sorlearn_journal") + 1]).write_text('{"omega": 1.5}\n')
+        return {"iterations": iterations, "seconds": seconds, "residual": 1e-9, "u": np.ones(4),
+                "iterations_per_step": np.array([iterations])}  # fmt: skip
+
+    monkeypatch.setattr(demo, "run", run)
+    demo.main(picture=tmp_path / "picture.png")
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "saved by learning ω: 25 % of the iterations, -25 % of the seconds"
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("nprocs", [1, 2])
