@@ -34,7 +34,8 @@ demo-dolfinx: $(env)
 	@$(use) cd demos && mpiexec -n 2 python3 dolfinx_heat.py && mpiexec -n 2 python3 dolfinx_heat.py learn
 
 test: $(env)
-	@$(use) python3 -m pytest $(ARGS)
+	$(if $(ARGS),,@echo "all tests: about ten minutes on two cores; a part of them: make test ARGS=tests/test_options.py")
+	@$(use) python3 -m pytest -rs $(ARGS)
 
 $(lint)/ruff: $(env) Makefile
 	@$(use) python3 -m venv .venv-lint

