@@ -1,4 +1,4 @@
-"""docs/troubleshooting.md: each error is provoked, has the text under which it is listed, and is cured as said there."""
+"""docs/troubleshooting.md: each error is provoked, and has the text under which it is listed there."""
 
 from __future__ import annotations
 
