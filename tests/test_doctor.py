@@ -87,5 +87,11 @@ def test_another_python3_first_on_path_is_the_one_that_counts(tmp_path):
     assert status == 1 and f"first python3 on PATH: {tmp_path}/python3" in text and "petsc4py: missing" in text
 
 
+def test_flags_in_the_environment_are_no_trouble(tmp_path):
+    (tmp_path / ".petscrc").write_text(FLAGS)
+    result = run(1, sys.executable, "-m", "sorlearn", "doctor", options=FLAGS, env={"HOME": str(tmp_path)}, cwd=ROOT)
+    assert "PETSc 3." in result.stdout
+
+
 def test_python_home_is_mentioned():
     assert f"PYTHONHOME={sys.base_prefix} decides" in doctor(PYTHONHOME=sys.base_prefix)[1]

@@ -15,15 +15,19 @@ def version(name):
 
 
 def petsc():
-    """Version and kind of numbers; loading it initialises PETSc."""
-    from petsc4py import PETSc
+    """Version and kind of numbers; not initialised, or -python in PETSC_OPTIONS would load a second Python."""
+    import petsc4py.lib
 
+    PETSc = petsc4py.lib.ImportPETSc()
     numbers = PETSc.Sys.getVersion()
     return "PETSc {}.{}.{}, {}, {}".format(*numbers, PETSc.ScalarType.__name__, PETSc.IntType.__name__)
 
 
 def mpi():
-    """The MPI that mpi4py has loaded."""
+    """The MPI that mpi4py has loaded; not initialised."""
+    import mpi4py
+
+    mpi4py.rc.initialize = False
     from mpi4py import MPI
 
     return MPI.Get_library_version().splitlines()[0].split(",")[0]
