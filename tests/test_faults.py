@@ -115,7 +115,7 @@ def test_a_fault_on_the_other_rank_only(tmp_path, where):
 
 
 def test_no_way_to_the_other_ranks(tmp_path):
-    result = broken(tmp_path, 2, "comm:Comm.__init__", 0, rank=ALL_RANKS)
+    result = broken(tmp_path, 2, "petsc.collective:Comm.__init__", 0, rank=ALL_RANKS)
     assert result.stderr.count("sorlearn: learning stops") == 2
     assert "stands" in result.stdout
 

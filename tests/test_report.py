@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sorlearn.__main__ import main
 from sorlearn.records import report
 from sorlearn.records.journal import Journal, line, read
-from sorlearn.tuning.cost import SolveRecord
+from sorlearn.tuning.record import SolveRecord
 
 GOOD = line("a_", SolveRecord(1, 1.5, 3, 2))
 BAD = {

@@ -1,6 +1,6 @@
 """What the Python that runs this file has, as one line of JSON: run by sorlearn's doctor, imported by nobody.
 
-Any Python 3 must understand it, and it imports nothing of sorlearn that isn't there for everybody.
+Any Python from 3.6 must understand it, and it imports nothing of sorlearn that isn't there for everybody.
 """
 
 import json
