@@ -21,9 +21,10 @@ from .record import Verdict
 CHECK_WORK = 2.0
 #: Share of all work that may go into measurements, beside the first of every ω; credit is kept for so many.
 SHARE, KEPT = 0.005, 3.0
-#: Bins on either side in which a measurement spares an ω its own; and where so many digits are lost, so many
-#: measurements are wanted before they are believed.
-NEAR, SHAKY, SEVERAL = 1, 0.5, 4
+#: Bins on one side in which a measurement spares an ω its own, and on both sides.
+NEAR, BETWEEN = 1, 4
+#: Where so many digits are lost, so many measurements are wanted before they are believed.
+SHAKY, SEVERAL = 0.5, 4
 #: Weight of the newest measurement in a running mean, at least.
 NEWEST = 0.2
 #: Digits beyond which a surprise counts no more: then it is rather the instance than ω.
@@ -33,11 +34,13 @@ OUTLIER = 0.5
 FAILS = 0.176
 #: Digits by which an answer that was thought good may fail before so many further trials are measured, one by one.
 ALARM, ALARMED = 0.5, 8.0
-#: Standard deviations of a normal distribution that one in a hundred exceeds; and the first guess of one, in digits.
-ONE_IN_100, FIRST_GUESS = 2.33, 0.08
+#: Standard deviations that one answer in a hundred exceeds (2.3 if they were normal); first guess of one, in digits.
+ONE_IN_100, FIRST_GUESS = 3.0, 0.08
 #: Digits by which a true residual may be worse than the safe ω's beyond what the tests explain before it alone calls
 #: for the safe ω.
 EXPLAINED = 0.7
+#: Digits below the tolerance that count: where an iteration gains decades, what it oversteps by says nothing.
+LONGEST_STEP = 0.35
 #: Standard deviation, in digits, of a true residual at the tolerance; solves in which what the safe ω leaves may
 #: change by as much.
 LUCK, CHANGES = 0.15, 100.0
@@ -114,9 +117,15 @@ class Accuracy:
         i = bin_of(omega)
         if i == self._safe:
             return self.levels < FIRST or self.credit >= CHECK_WORK
-        if self.alarm or self.credit >= CHECK_WORK or not self.checks[max(i - NEAR, 0) : i + NEAR + 1].any():
+        if self.alarm or self.credit >= CHECK_WORK or not self._known(i):
             return True
         return self.affords and self.checks[i] < SEVERAL and self.relative.at(i) > SHAKY
+
+    def _known(self, i: int) -> bool:
+        """Whether an ω has been measured in bin i, close by, or on both sides not far away."""
+        checks = self.checks
+        between = checks[max(i - BETWEEN, 0) : i].any() and checks[i : i + BETWEEN + 1].any()
+        return bool(between or checks[max(i - NEAR, 0) : i + NEAR + 1].any())
 
     @property
     def true_level(self) -> float:
@@ -165,23 +174,24 @@ class Accuracy:
         if i == self._safe:
             self.levels += 1.0
             self.age, step = 0.0, max(NEWEST, 1.0 / self.levels)
-            for name, value in (("level", verdict.true), ("reach", verdict.true + verdict.lacks)):
+            for name, value in (("level", verdict.true), ("reach", verdict.true + max(verdict.lacks, -LONGEST_STEP))):
                 mean = getattr(self, name)
                 setattr(self, name, mean + step * (value - mean) if isfinite(mean) else value)
             return
         self.credit = max(self.credit - CHECK_WORK, min(self.credit, 0.0))
         self.alarm = max(self.alarm - 1.0, 0.0)
-        known, relative = self.checks[max(i - NEAR, 0) : i + NEAR + 1].any(), self.relative.at(i)
+        known, relative = self._known(i), self.relative.at(i)
         self.checks[i] += 1.0
         self.relative.note(i, verdict.relative)
         self.absolute.note(i, verdict.absolute)
-        self.true.note(i, verdict.true + verdict.lacks - verdict.relative + tightened)
+        lacks = max(verdict.lacks - verdict.relative + tightened, -LONGEST_STEP)
+        self.true.note(i, verdict.true + lacks)
         if known:  # else nobody could know how much to tighten
             self.alarm = ALARMED if verdict.lacks > ALARM else self.alarm
             self._scatter(verdict.lacks + tightened - max(relative, 0.0))
 
     def _scatter(self, lacks: float) -> None:
-        lacks = min(max(lacks, -2.0 * FAILS), 2.0 * OUTLIER)  # what stepped far over the tolerance threatens nobody
+        lacks = min(max(lacks, -LONGEST_STEP), 2.0 * OUTLIER)
         self.measured += 1.0
         step = max(0.02, 1.0 / (self.measured + 3.0))
         deviation = lacks - self.lacks
