@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from scipy.ndimage import gaussian_filter
 from scipy.sparse.linalg import splu
 from scipy.spatial import Delaunay
-from sequences import Instance, _wander, diffusion
+from sequences import Instance, diffusion, wander
 
 
 def squares(n: int, dimensions: int = 2) -> tuple[np.ndarray, ...]:
@@ -28,7 +28,7 @@ def newton_systems(seed: int, n: int = 40) -> Iterator[Instance]:
     rng = np.random.default_rng(seed)
     x, y = squares(n)
     u = 0.1 + np.exp(-20 * ((x - 0.3) ** 2 + (y - 0.4) ** 2))
-    for angle, decade in zip(_wander(rng, 0, 2 * np.pi, 0.1), _wander(rng, -3, -1, 0.1)):
+    for angle, decade in zip(wander(rng, 0, 2 * np.pi, 0.1), wander(rng, -3, -1, 0.1)):
         f = np.exp(-50 * ((x - 0.5 - 0.3 * np.cos(angle)) ** 2 + (y - 0.5 - 0.3 * np.sin(angle)) ** 2))
         new = u
         for _ in range(3):
@@ -43,7 +43,7 @@ def moving_interface(seed: int, n: int = 40) -> Iterator[Instance]:
     """A disc that conducts 1000 times better and moves; time step and path wander."""
     rng = np.random.default_rng(seed)
     x, y = squares(n)
-    for angle, decade in zip(_wander(rng, 0, 2 * np.pi, 0.1), _wander(rng, -1, 1, 0.1)):
+    for angle, decade in zip(wander(rng, 0, 2 * np.pi, 0.1), wander(rng, -1, 1, 0.1)):
         inside = (x - 0.5 - 0.25 * np.cos(angle)) ** 2 + (y - 0.5 - 0.25 * np.sin(angle)) ** 2 < 0.04
         A = sp.eye(n * n) + 10**decade * diffusion(np.where(inside, 1000.0, 1.0))
         yield Instance(A.tocsr(), rng.standard_normal(n * n))
@@ -68,7 +68,7 @@ def random_mesh(seed: int, n: int = 1500) -> Iterator[Instance]:
     """Implicit Euler for diffusion by linear elements on random points; the time step wanders."""
     rng = np.random.default_rng(seed)
     M, K = linear_elements(rng.random((n, 2)))
-    for decade in _wander(rng, -4, -1, 0.15):
+    for decade in wander(rng, -4, -1, 0.15):
         yield Instance((M + 10**decade * K).tocsr(), M @ rng.standard_normal(n))
 
 

@@ -10,14 +10,14 @@ import scipy.sparse as sp
 from applications import lognormal, squares
 from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
-from sequences import Instance, _wander, diffusion
+from sequences import Instance, diffusion, wander
 
 
 def plate(seed: int, n: int = 32) -> Iterator[Instance]:
     """A vibrating plate by the 13-point stencil: couplings of both signs; the time step wanders."""
     rng = np.random.default_rng(1000 + seed)
     L = diffusion(np.ones((n, n)))
-    for decade in _wander(rng, -2, 2, 0.15):
+    for decade in wander(rng, -2, 2, 0.15):
         yield Instance((sp.eye(n * n) + 10**decade * (L @ L)).tocsr(), rng.standard_normal(n * n))
 
 
@@ -41,7 +41,7 @@ def penalty(seed: int, n: int = 28) -> Iterator[Instance]:
     L, one = diffusion(np.ones((n, n))), sp.eye(n)
     slope = sp.diags([-1, 1], [0, 1], shape=(n, n))
     D = sp.hstack([sp.kron(slope, one), sp.kron(one, slope)])
-    for decade, mass in zip(_wander(rng, -1, 1.5, 0.1), _wander(rng, -3, 0, 0.1)):
+    for decade, mass in zip(wander(rng, -1, 1.5, 0.1), wander(rng, -3, 0, 0.1)):
         A = sp.block_diag([L, L]) + 10**decade * D.T @ D + 10**mass * sp.eye(2 * n * n)
         yield Instance(A.tocsr(), rng.standard_normal(2 * n * n))
 
@@ -52,7 +52,7 @@ def graph(seed: int, n: int = 1500) -> Iterator[Instance]:
     near = cKDTree(points := rng.random((n, 2))).query(points, 7)[1][:, 1:]
     i, j = np.repeat(np.arange(n), 6), near.ravel()
     strength = np.exp(rng.standard_normal(len(i)))
-    for decade in _wander(rng, -3.5, -0.5, 0.15):
+    for decade in wander(rng, -3.5, -0.5, 0.15):
         w = np.where(rng.random(len(i)) < 0.05, 1e-3, strength)
         W = sp.csr_matrix((w, (i, j)), (n, n))
         W = W + W.T
@@ -64,7 +64,7 @@ def swirl(seed: int, n: int = 12) -> Iterator[Instance]:
     """Anisotropic diffusion in 3-D under a wind that turns and rises and falls, upwind."""
     rng = np.random.default_rng(1000 + seed)
     one, t = sp.eye(n), 0
-    for peclet, decade in zip(_wander(rng, 0, 2, 0.1), _wander(rng, -0.5, 2, 0.1)):
+    for peclet, decade in zip(wander(rng, 0, 2, 0.1), wander(rng, -0.5, 2, 0.1)):
         t += 1
         wind = 10**peclet / (n + 1) * np.array([np.cos(0.07 * t), np.sin(0.07 * t), 0.3])
         total: Any = sp.eye(n**3)

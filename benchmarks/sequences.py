@@ -1,30 +1,13 @@
-"""Sequences of linear systems to learn on, and tables of what every ω would have cost on each of them.
-
-A sequence is a generator of :class:`Instance`; the same generators feed the tables (every instance solved at every ω
-of a grid, so that a learner can be judged in milliseconds and against the best ω of each instance) and the real
-loop of ``learning.py``.
-
-    OMP_NUM_THREADS=1 python3 benchmarks/sequences.py [name ...]      # makes the missing tables
-"""
+"""Sequences of linear systems to learn on: generators of :class:`Instance`, from a seed."""
 
 from __future__ import annotations
 
-import os
-import sys
-import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.fft import dstn, idstn
-
-TABLES = Path(os.environ.get("SORLEARN_TABLES", Path(__file__).parent / ".tables"))
-#: ω of a table: even steps in u = log(2/ω − 1), the axis on which iteration counts are smooth.
-U = np.linspace(0.5, -4.4, 50)
-OMEGAS = 2 / (1 + np.exp(U))
-MAX_IT = 10_000
 
 
 class Instance(NamedTuple):
@@ -35,26 +18,6 @@ class Instance(NamedTuple):
     x0: np.ndarray | None = None
     P: sp.csr_matrix | None = None
     rtol: float = 1e-8
-
-
-class Sequence(NamedTuple):
-    """How to make a sequence and how to solve it."""
-
-    make: Callable[[int], Iterator[Instance]]
-    solves: int
-    ksp: str = "cg"
-    repeats: int = 1  # the table is used this many times over: periodic sequences
-    every: int = 1  # only every so many instances are in the table
-
-
-class Table(NamedTuple):
-    """What every ω costs on every instance: arrays of shape (solves, len(OMEGAS)), contexts (solves, 5)."""
-
-    its: np.ndarray  # OMEGAS are even in u = log(2/ω − 1)
-    fraction: np.ndarray  # iterations until the tolerance, between the last two residuals
-    start: np.ndarray  # log10 of the initial residual
-    end: np.ndarray  # log10 of the last
-    context: np.ndarray
 
 
 # ---------------------------------------------------------------------------------------------- matrices
@@ -195,7 +158,7 @@ def drift(seed: int, n: int = 48) -> Iterator[Instance]:
         t += 1
 
 
-def _wander(rng: np.random.Generator, low: float, high: float, step: float) -> Iterator[float]:
+def wander(rng: np.random.Generator, low: float, high: float, step: float) -> Iterator[float]:
     """A reflected random walk."""
     x = rng.uniform(low, high)
     while True:
@@ -209,14 +172,14 @@ def jumping3d(seed: int, n: int = 12) -> Iterator[Instance]:
     rng = np.random.default_rng(seed)
     block = 100.0 ** rng.integers(0, 2, (n // 3,) * 3)
     L = diffusion(np.kron(block, np.ones((3, 3, 3))))
-    for decade in _wander(rng, -3, 1, 0.2):
+    for decade in wander(rng, -3, 1, 0.2):
         yield Instance((sp.eye(n**3) + 10**decade * L).tocsr(), rng.standard_normal(n**3))
 
 
 def gmres(seed: int, n: int = 40) -> Iterator[Instance]:
     """Time-dependent convection–diffusion; Péclet number and diffusion number wander."""
     rng = np.random.default_rng(seed)
-    for peclet, decade in zip(_wander(rng, 0, 2.5, 0.1), _wander(rng, -1, 3, 0.15)):
+    for peclet, decade in zip(wander(rng, 0, 2.5, 0.1), wander(rng, -1, 3, 0.15)):
         wind = 10**peclet * np.array([0.8, 0.6])
         yield Instance((sp.eye(n * n) + 10**decade * convection(n, wind)).tocsr(), rng.standard_normal(n * n))
 
@@ -234,7 +197,7 @@ def blocks8(seed: int, n: int = 48) -> Iterator[Instance]:
     rng = np.random.default_rng(seed)
     L = diffusion(np.ones((n, n)))
     rank = np.arange(n * n) * 8 // (n * n)
-    for decade in _wander(rng, 0, 3, 0.1):
+    for decade in wander(rng, 0, 3, 0.1):
         A = (sp.eye(n * n) + 10**decade * L).tocoo()
         same = rank[A.row] == rank[A.col]
         P = sp.csr_matrix((A.data[same], (A.row[same], A.col[same])), shape=A.shape)
@@ -244,7 +207,7 @@ def blocks8(seed: int, n: int = 48) -> Iterator[Instance]:
 def rotated(seed: int, n: int = 40) -> Iterator[Instance]:
     """Rotated anisotropy by bilinear elements: couplings of both signs; angle and mass wander."""
     rng = np.random.default_rng(seed)
-    for angle, decade in zip(_wander(rng, 0, np.pi, 0.1), _wander(rng, -3, 0, 0.15)):
+    for angle, decade in zip(wander(rng, 0, np.pi, 0.1), wander(rng, -3, 0, 0.15)):
         c, s, eps = np.cos(angle), np.sin(angle), 0.1
         a, d, m = c * c + eps * s * s, s * s + eps * c * c, (1 - eps) * c * s
         K = np.array([[-a - d, 2 * a - 4 * d, -a - d], [2 * d - 4 * a, 8 * (a + d), 2 * d - 4 * a],
@@ -257,7 +220,7 @@ def elements(seed: int, n: int = 40) -> Iterator[Instance]:
     rng = np.random.default_rng(seed)
     M = stencil(np.array([[1, 4, 1], [4, 16, 4], [1, 4, 1]]) / 36, n)
     K = stencil(np.array([[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]]) / 3, n)
-    for decade in _wander(rng, -2, 3, 0.15):
+    for decade in wander(rng, -2, 3, 0.15):
         yield Instance((M + 10**decade * K).tocsr(), rng.standard_normal(n * n))
 
 
@@ -265,7 +228,7 @@ def solid(seed: int, n: int = 24) -> Iterator[Instance]:
     """Plane elasticity, two unknowns a node; Poisson's ratio and the mass wander."""
     rng = np.random.default_rng(seed)
     one = sp.eye(2 * n * (n + 1))
-    for poisson, decade in zip(_wander(rng, 0.1, 0.45, 0.02), _wander(rng, -4, 0, 0.15)):
+    for poisson, decade in zip(wander(rng, 0.1, 0.45, 0.02), wander(rng, -4, 0, 0.15)):
         yield Instance((elasticity(n, poisson) + 10**decade * one).tocsr(), rng.standard_normal(one.shape[0]))
 
 
@@ -273,7 +236,7 @@ def newton(seed: int, n: int = 40) -> Iterator[Instance]:
     """Two solves a step under one name: a stiff one to few digits, then an easy one to many."""
     rng = np.random.default_rng(seed)
     L = diffusion(np.ones((n, n)))
-    for decade in _wander(rng, 1, 2, 0.05):
+    for decade in wander(rng, 1, 2, 0.05):
         yield Instance((sp.eye(n * n) + 10**decade * L).tocsr(), rng.standard_normal(n * n), rtol=1e-4)
         yield Instance((sp.eye(n * n) + 0.3 * L).tocsr(), rng.standard_normal(n * n), rtol=1e-9)
 
@@ -282,7 +245,7 @@ def wind3d(seed: int, n: int = 10) -> Iterator[Instance]:
     """Convection–diffusion in 3-D, upwind; wind, anisotropy and time step wander."""
     rng = np.random.default_rng(seed)
     one = sp.eye(n)
-    for peclet, decade, thin in zip(_wander(rng, 0, 2, 0.1), _wander(rng, -1, 2, 0.15), _wander(rng, -2, 0, 0.05)):
+    for peclet, decade, thin in zip(wander(rng, 0, 2, 0.1), wander(rng, -1, 2, 0.15), wander(rng, -2, 0, 0.05)):
         total: Any = sp.eye(n**3)
         for axis, (w, k) in enumerate(zip((0.8, 0.5, 0.3), (1, 1, 10**thin))):
             lower = k + 10**peclet * w / (n + 1)
@@ -317,140 +280,3 @@ def easy(seed: int, n: int = 40) -> Iterator[Instance]:
     L = diffusion(np.ones((n, n)))
     while True:
         yield Instance((sp.eye(n * n) + 0.05 * L).tocsr(), rng.standard_normal(n * n))
-
-
-SEQUENCES = {
-    "heat50": Sequence(heat2d(50), 1000, repeats=5),
-    "heat100": Sequence(heat2d(100), 1000, repeats=5, every=1),
-    "heat200": Sequence(heat2d(200), 1000, repeats=5, every=5),
-    "shifts": Sequence(shifts, 1000, ksp="richardson", repeats=5),
-    "constant": Sequence(constant(), 100),
-    "jumps": Sequence(jumps, 400),
-    "jumping3d": Sequence(jumping3d, 400),
-    "gmres": Sequence(gmres, 400, ksp="gmres"),
-    "checkerboard": Sequence(checkerboard, 400),
-    "drift": Sequence(drift, 1000),
-    "blocks8": Sequence(blocks8, 400),
-    "rotated": Sequence(rotated, 400),
-    "elements": Sequence(elements, 400),
-    "solid": Sequence(solid, 400),
-    "newton": Sequence(newton, 400),
-    "wind3d": Sequence(wind3d, 300, ksp="gmres"),
-    "switching": Sequence(switching, 300),
-    "tutorial": Sequence(tutorial, 10),
-    "easy": Sequence(easy, 300),
-}
-
-
-# ---------------------------------------------------------------------------------------------- tables
-
-
-def features(instance: Instance, previous: Instance | None, since: int) -> tuple[float, ...]:
-    """The context that a session would give, from all rows: see `sorlearn.learners.auto.Auto`."""
-    A = instance.A
-    diagonal = A.diagonal()
-    rho = 1 - np.asarray(A.sum(axis=1)).ravel() / diagonal
-    worst = np.partition(rho, -8)[-8:]
-    sample = np.concatenate([worst, rho[:: max(1, len(rho) // 8)][:8]])
-    lower, upper = abs(sp.tril(A, -1)).sum(), abs(sp.triu(A, 1)).sum()
-    asymmetry = 0.5 * np.log(lower / upper)
-    return (max(0.0, rho.max()), sample.mean(), 0.0 if abs(asymmetry) < 1e-12 else asymmetry,
-            -np.log10(instance.rtol), float(since))
-
-
-def make_ksp(sequence: Sequence):
-    """The solver of a sequence, true residuals, up to `MAX_IT` iterations; its PC comes from the options."""
-    from petsc4py import PETSc
-
-    ksp = PETSc.KSP().create(PETSc.COMM_SELF)
-    ksp.setType(sequence.ksp)
-    if sequence.ksp == "gmres":
-        ksp.setPCSide(PETSc.PC.Side.RIGHT)
-    ksp.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
-    ksp.setInitialGuessNonzero(True)
-    return ksp
-
-
-def petsc_matrix(A: sp.csr_matrix):
-    from petsc4py import PETSc
-
-    A = A.tocsr()
-    return PETSc.Mat().createAIJ(A.shape, csr=(A.indptr, A.indices, A.data), comm=PETSc.COMM_SELF)
-
-
-def make_table(name: str) -> Table:
-    """Solve every instance at every ω of the grid; all at 1e-8 of the true residual unless the instance says so."""
-    from petsc4py import PETSc
-
-    sequence = SEQUENCES[name]
-    options = PETSc.Options()
-    options["pc_sor_forward" if sequence.ksp == "richardson" else "pc_sor_local_symmetric"] = None
-    ksp = make_ksp(sequence)
-    pc = ksp.getPC()
-    pc.setType("sor")
-    if sequence.ksp == "richardson":
-        ksp.setMonitor(lambda ksp, its, norm: None)  # without one PETSc runs all iterations untested
-    rows, contexts, A, P, old, since = [], [], None, None, None, 0
-    for t, instance in zip(range(sequence.solves), sequence.make(0)):
-        if t % sequence.every:
-            continue
-        if old is None or instance.A is not old.A:
-            for matrix in (A, P):
-                if matrix is not None:
-                    matrix.destroy()
-            A = petsc_matrix(instance.A)
-            P = None if instance.P is None else petsc_matrix(instance.P)
-            since = 0
-        else:
-            since += 1
-        contexts.append(features(instance, old, since))
-        old = instance
-        b = PETSc.Vec().createWithArray(instance.b, comm=PETSc.COMM_SELF)
-        x = b.duplicate()
-        guess = np.zeros_like(instance.b) if instance.x0 is None else instance.x0
-        ksp.setOperators(A, P)
-        ksp.setTolerances(rtol=instance.rtol, atol=1e-50, divtol=1e8, max_it=MAX_IT)
-        ksp.setConvergenceHistory(MAX_IT + 1, reset=True)
-        row = []
-        for omega in OMEGAS:
-            options["pc_sor_omega"] = omega
-            pc.setFromOptions()
-            x.setArray(guess)
-            ksp.solve(b, x)
-            history = ksp.getConvergenceHistory()
-            k, target = ksp.its, instance.rtol * np.linalg.norm(instance.b)
-            tail = np.log10(np.maximum(history[-2:], 1e-300))
-            if ksp.reason < 0:
-                k = fraction = MAX_IT
-            elif k == 0:
-                fraction = 0.0
-            else:
-                fraction = k - 1 + min(1.0, (tail[0] - np.log10(target)) / (tail[0] - tail[-1]))
-            row.append((k, fraction, np.log10(history[0]), tail[-1]))
-        rows.append(row)
-        b.destroy()
-        x.destroy()
-    options.clear()
-    its, fraction, start, end = np.moveaxis(np.array(rows), 2, 0)
-    return Table(its, fraction, start, end, np.array(contexts))
-
-
-def load(name: str) -> Table:
-    """The table of a sequence, made when it isn't there."""
-    path = TABLES / f"{name}.npz"
-    if not path.exists():
-        TABLES.mkdir(parents=True, exist_ok=True)
-        began = time.perf_counter()
-        np.savez_compressed(path, *make_table(name))
-        print(f"{name}: {time.perf_counter() - began:.0f} s", flush=True)
-    with np.load(path) as file:
-        return Table(*file.values())
-
-
-if __name__ == "__main__":
-    for chosen in sys.argv[1:] or SEQUENCES:
-        table = load(chosen)
-        best = table.its.min(axis=1).sum()
-        print(f"{chosen:14s} ω=1 {table.its[:, 5].sum() / best:6.2f}  best fixed "
-              f"{table.its.sum(axis=0).min() / best:5.2f} at {OMEGAS[table.its.sum(axis=0).argmin()]:.2f}  "
-              f"iterations a solve {best / len(table.its):.1f}", flush=True)

@@ -32,12 +32,12 @@ import heldout
 import numpy as np
 import petsc4py
 import sequences
-from sequences import TABLES, Instance, U
+from sequences import Instance
+from tables import ONE, TABLES, U, petsc_matrix
 
 petsc4py.init(["usertest", "-mat_no_inode"])
 from petsc4py import PETSc  # noqa: E402  # after its options
 
-ONE = int(np.abs(U).argmin())
 OMEGAS = 2 / (1 + np.exp(U))
 OMEGAS[ONE] = 1.0
 MAX_IT = 10_000
@@ -171,8 +171,8 @@ def petsc_instances(run: Run, seed: int) -> Iterator[tuple[Instance, Any, Any, A
         if old is None or instance.A is not old.A:
             for matrix in (A, P) if old else ():
                 matrix.destroy()
-            A = sequences.petsc_matrix(instance.A)
-            P = A if instance.P is None else sequences.petsc_matrix(instance.P)
+            A = petsc_matrix(instance.A)
+            P = A if instance.P is None else petsc_matrix(instance.P)
         old = instance
         b = PETSc.Vec().createWithArray(instance.b.copy(), comm=PETSc.COMM_SELF)
         x = b.duplicate()
