@@ -21,9 +21,15 @@ import ablation
 import numpy as np
 import tables
 from cases import CASES, HELD_OUT, Case, Suite, play, prepare
+from peers import PEERS
 from tables import ONE, SEQUENCES
 
-from sorlearn.learners import LEARNERS, learner_class
+from sorlearn.learners import LEARNERS, Learner, learner_class
+
+
+def find(name: str) -> type[Learner]:
+    """A learner of sorlearn's or of its peers."""
+    return PEERS[name] if name in PEERS else learner_class(name)
 
 
 def measure(case: Case, suite: Suite, names: list[str], seeds: int) -> dict[str, dict]:
@@ -32,7 +38,7 @@ def measure(case: Case, suite: Suite, names: list[str], seeds: int) -> dict[str,
     results = {}
     for name in names:
         times: list[float] = []
-        totals = np.array([play(learner_class(name), suite, seed, times).cumsum() for seed in range(seeds)])
+        totals = np.array([play(find(name), suite, seed, times).cumsum() for seed in range(seeds)])
         reference = [best[n - 1] if case.against == "best" else suite.its[:n].sum(axis=0).min() for n, _ in case.bars]
         results[name] = {
             "ratios": [float(totals[:, n - 1].mean() / r) for (n, _), r in zip(case.bars, reference)],
@@ -44,7 +50,7 @@ def measure(case: Case, suite: Suite, names: list[str], seeds: int) -> dict[str,
 
 
 def report(results: dict[str, tuple[Case, Suite, dict]], names: list[str]) -> None:
-    print(f"{'sequence':26s}{'solves':>7s}{'bar':>7s}{'ω=1':>8s}{'fixed':>8s}" + "".join(f"{n:>16s}" for n in names)
+    print(f"{'sequence':26s}{'solves':>7s}{'bar':>7s}{'ω=1':>8s}{'fixed':>8s}" + "".join(f"{n:>15s}" for n in names)
           + f"{'safe':>8s}{'µs':>6s}")
     for label, (case, suite, found) in results.items():
         if label == next(iter(HELD_OUT)):
@@ -54,7 +60,7 @@ def report(results: dict[str, tuple[Case, Suite, dict]], names: list[str]) -> No
             reference = its.min(axis=1).sum() if case.against == "best" else its.sum(axis=0).min()
             print(f"{label:26s}{n:7d}{bar:7.3f}{its[:, ONE].sum() / reference:8.3f}"
                   f"{its.sum(axis=0).min() / reference:8.3f}"
-                  + "".join(f"{found[name]['ratios'][k]:16.3f}" for name in names)
+                  + "".join(f"{found[name]['ratios'][k]:15.3f}" for name in names)
                   + f"{found[names[0]]['safe']:8.3f}{found[names[0]]['us']:6.1f}")
 
 
@@ -126,7 +132,7 @@ def real(name: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--learners", default="auto,tsallis_inf,tsallis_inf_rv,tsallis_inf_cb,chebcb,thompson")
+    parser.add_argument("--learners", default=",".join(name for name in [*LEARNERS, *PEERS] if name != "fixed"))
     parser.add_argument("--seeds", type=int, help="default: 5, with --ablate 1")
     parser.add_argument("--ablate", nargs="*", metavar="CONSTANT", help="of the first learner")
     parser.add_argument("--real", nargs="*", metavar="SEQUENCE", choices=list(SEQUENCES))
@@ -135,7 +141,7 @@ def main() -> None:
         for name in arguments.real or SEQUENCES:
             real(name)
         return
-    names = [name for name in arguments.learners.split(",") if name in LEARNERS]
+    names = [name for name in arguments.learners.split(",") if name in LEARNERS or name in PEERS]
     if arguments.ablate is not None:
         ablation.ablate(names[0], arguments.ablate, arguments.seeds or 1)
         return
