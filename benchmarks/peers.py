@@ -9,7 +9,7 @@ from math import log, sqrt
 
 import numpy as np
 
-from sorlearn.learners import Choice, Learner, Space
+from sorlearn.learners import Choice, Context, Learner, Space
 
 
 def chain_laplacian(d: int) -> np.ndarray:
@@ -52,7 +52,7 @@ class Spectral(Learner):
         self.p = np.full(d, 1.0 / d)
         self.total = 0.0
 
-    def _choose(self, context: tuple[float, ...]) -> Choice:
+    def _choose(self, context: Context) -> Choice:
         i = int(self.rng.choice(len(self.p), p=self.p))
         return Choice(float(self.omegas[i]), i, float(self.p[i]), False, context)
 
@@ -115,7 +115,7 @@ class TryAll(Learner):
         self.omegas = space.grid()
         self.seen = np.zeros(space.num_omegas)
 
-    def _choose(self, context: tuple[float, ...]) -> Choice:
+    def _choose(self, context: Context) -> Choice:
         turn = self.rounds % self.period
         i = turn if turn < len(self.omegas) else int(self.seen.argmin())
         return Choice(float(self.omegas[i]), i, 1.0, False, context)
