@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import scipy.sparse as sp
@@ -23,30 +23,41 @@ def lognormal(rng: np.random.Generator, shape: tuple[int, ...], length: float, d
     return np.exp(deviation * field / field.std())
 
 
-def newton_systems(seed: int, n: int = 40) -> Iterator[Instance]:
-    """u_t = ∇·(u²∇u) + f by implicit Euler: three systems a step for ever smaller corrections of u."""
-    rng = np.random.default_rng(seed)
-    x, y = squares(n)
-    u = 0.1 + np.exp(-20 * ((x - 0.3) ** 2 + (y - 0.4) ** 2))
-    for angle, decade in zip(wander(rng, 0, 2 * np.pi, 0.1), wander(rng, -3, -1, 0.1)):
-        f = np.exp(-50 * ((x - 0.5 - 0.3 * np.cos(angle)) ** 2 + (y - 0.5 - 0.3 * np.sin(angle)) ** 2))
-        new = u
-        for _ in range(3):
-            A = (sp.eye(n * n) + 10**decade * n**2 * diffusion(new**2 + 1e-3)).tocsr()
-            b = (u + 10**decade * 5 * f).ravel() - A @ new.ravel()
-            yield Instance(A, b)
-            new = np.maximum(new + splu(A.tocsc()).solve(b).reshape(n, n), 0.0)
-        u = new
+def newton_systems(low: float = -3.0, high: float = -1.0, n: int = 40) -> Callable[[int], Iterator[Instance]]:
+    """u_t = ∇·(u²∇u) + f by implicit Euler: three systems a step for ever smaller corrections of u.
+
+    The time step wanders between 10^low and 10^high.
+    """
+
+    def make(seed: int) -> Iterator[Instance]:
+        rng = np.random.default_rng(seed)
+        x, y = squares(n)
+        u = 0.1 + np.exp(-20 * ((x - 0.3) ** 2 + (y - 0.4) ** 2))
+        for angle, decade in zip(wander(rng, 0, 2 * np.pi, 0.1), wander(rng, low, high, 0.1)):
+            f = np.exp(-50 * ((x - 0.5 - 0.3 * np.cos(angle)) ** 2 + (y - 0.5 - 0.3 * np.sin(angle)) ** 2))
+            new = u
+            for _ in range(3):
+                A = (sp.eye(n * n) + 10**decade * n**2 * diffusion(new**2 + 1e-3)).tocsr()
+                b = (u + 10**decade * 5 * f).ravel() - A @ new.ravel()
+                yield Instance(A, b)
+                new = np.maximum(new + splu(A.tocsc()).solve(b).reshape(n, n), 0.0)
+            u = new
+
+    return make
 
 
-def moving_interface(seed: int, n: int = 40) -> Iterator[Instance]:
-    """A disc that conducts 1000 times better and moves; time step and path wander."""
-    rng = np.random.default_rng(seed)
-    x, y = squares(n)
-    for angle, decade in zip(wander(rng, 0, 2 * np.pi, 0.1), wander(rng, -1, 1, 0.1)):
-        inside = (x - 0.5 - 0.25 * np.cos(angle)) ** 2 + (y - 0.5 - 0.25 * np.sin(angle)) ** 2 < 0.04
-        A = sp.eye(n * n) + 10**decade * diffusion(np.where(inside, 1000.0, 1.0))
-        yield Instance(A.tocsr(), rng.standard_normal(n * n))
+def moving_interface(low: float = -1.0, high: float = 1.0, n: int = 40) -> Callable[[int], Iterator[Instance]]:
+    """A disc that conducts 1000 times better and moves; path and time step (10^low to 10^high) wander."""
+
+    def make(seed: int) -> Iterator[Instance]:
+        rng = np.random.default_rng(seed)
+        x, y = squares(n)
+        for angle, decade in zip(wander(rng, 0, 2 * np.pi, 0.1), wander(rng, low, high, 0.1)):
+            inside = (x - 0.5 - 0.25 * np.cos(angle)) ** 2 + (y - 0.5 - 0.25 * np.sin(angle)) ** 2 < 0.04
+            A = sp.eye(n * n) + 10**decade * diffusion(np.where(inside, 1000.0, 1.0))
+            yield Instance(A.tocsr(), rng.standard_normal(n * n))
+
+    return make
 
 
 def linear_elements(points: np.ndarray) -> tuple[sp.csr_matrix, sp.csr_matrix]:
@@ -72,20 +83,24 @@ def random_mesh(seed: int, n: int = 1500) -> Iterator[Instance]:
         yield Instance((M + 10**decade * K).tocsr(), M @ rng.standard_normal(n))
 
 
-def heat3d(seed: int, n: int = 14) -> Iterator[Instance]:
-    """Heat in a heterogeneous cube with a wandering source; conductivity follows temperature's swing in time."""
-    rng = np.random.default_rng(seed)
-    L = diffusion(lognormal(rng, (n,) * 3, 2.0, 1.0))
-    x, y, z = squares(n, 3)
-    u, t = np.zeros(n**3), 0.0
-    while True:
-        t += 0.01
-        cx, cy = 0.5 + 0.3 * np.cos(9 * t), 0.5 + 0.3 * np.sin(9 * t)
-        source = np.exp(-40 * ((x - cx) ** 2 + (y - cy) ** 2 + (z - 0.5) ** 2))
-        A = (sp.eye(n**3) + 2.0 * (1.1 + np.sin(2 * np.pi * t)) * L).tocsr()
-        b = u + source.ravel()
-        yield Instance(A, b, u.copy())
-        u = splu(A.tocsc()).solve(b)
+def heat3d(strength: float = 2.0, roughness: float = 1.0, n: int = 14) -> Callable[[int], Iterator[Instance]]:
+    """Heat in a heterogeneous cube with a wandering source; the conductivity swings in time."""
+
+    def make(seed: int) -> Iterator[Instance]:
+        rng = np.random.default_rng(seed)
+        L = diffusion(lognormal(rng, (n,) * 3, 2.0, roughness))
+        x, y, z = squares(n, 3)
+        u, t = np.zeros(n**3), 0.0
+        while True:
+            t += 0.01
+            cx, cy = 0.5 + 0.3 * np.cos(9 * t), 0.5 + 0.3 * np.sin(9 * t)
+            source = np.exp(-40 * ((x - cx) ** 2 + (y - cy) ** 2 + (z - 0.5) ** 2))
+            A = (sp.eye(n**3) + strength * (1.1 + np.sin(2 * np.pi * t)) * L).tocsr()
+            b = u + source.ravel()
+            yield Instance(A, b, u.copy())
+            u = splu(A.tocsc()).solve(b)
+
+    return make
 
 
 def six_iterations(seed: int, n: int = 40) -> Iterator[Instance]:

@@ -70,10 +70,10 @@ SEQUENCES = {
     "tutorial": Sequence(sequences.tutorial, 10),
     "easy": Sequence(sequences.easy, 300),
     # held out: no constant was tuned on them, and none shall be
-    "newton_systems": Sequence(applications.newton_systems, 300),
-    "moving_interface": Sequence(applications.moving_interface, 300),
+    "newton_systems": Sequence(applications.newton_systems(), 300),
+    "moving_interface": Sequence(applications.moving_interface(), 300),
     "random_mesh": Sequence(applications.random_mesh, 300),
-    "heat3d": Sequence(applications.heat3d, 300),
+    "heat3d": Sequence(applications.heat3d(), 300),
     "plate": Sequence(heldout.plate, 300),
     "bursts": Sequence(heldout.bursts, 300),
     "penalty": Sequence(heldout.penalty, 300),

@@ -58,16 +58,19 @@ class Run(NamedTuple):
 
 
 RUNS = {
-    "newton": Run(applications.newton_systems, 400),
+    "newton": Run(applications.newton_systems(), 400),
     "jumping3d": Run(sequences.jumping3d, 400),
-    "interface": Run(applications.moving_interface, 400),
+    "interface": Run(applications.moving_interface(), 400),
     "constant": Run(sequences.constant(), 100),
     "gmres": Run(sequences.gmres, 400, "gmres"),
     "rotated": Run(sequences.rotated, 400),
     "mesh": Run(applications.random_mesh, 400),
     "solid": Run(sequences.solid, 300),
     "checkerboard": Run(sequences.checkerboard, 400),
-    "heat3d": Run(applications.heat3d, 300),
+    "heat3d": Run(applications.heat3d(), 300),
+    "stiff newton": Run(applications.newton_systems(-1.5, 0.5), 400),
+    "stiff interface": Run(applications.moving_interface(0.5, 3.0), 400),
+    "mild heat3d": Run(applications.heat3d(0.25, 0.0), 300),
     "heat50": Run(sequences.heat2d(50), 1000, rtol=1e-8),
     "richardson": Run(sequences.shifts, 400, "richardson", (("pc_sor_forward", None),), 1e-4),
     "bcgs": Run(sequences.gmres, 300, "bcgs"),
@@ -192,6 +195,15 @@ def solver(run: Run, prefix: str, **options: str | None) -> Any:
     return ksp
 
 
+def finish(ksp: Any) -> None:
+    """Destroy a KSP, and clear its options."""
+    prefix = ksp.getOptionsPrefix()
+    ksp.destroy()
+    for name in PETSc.Options().getAll():
+        if name.startswith(prefix):
+            PETSc.Options().delValue(name)
+
+
 def start(ksp: Any, instance: Instance, x: Any) -> None:
     ksp.setInitialGuessNonzero(instance.x0 is not None)
     x.setArray(0.0 if instance.x0 is None else instance.x0)
@@ -230,13 +242,13 @@ def make_table(run: Run, seed: int, rtol: float) -> Table:
                 limit = min(MAX_IT, PATIENCE * ksp.its + SOME)
         rows.append(row)
         test.destroy()
-    ksp.destroy()
+    finish(ksp)
     return Table(*np.moveaxis(np.array(rows), 1, 0))
 
 
 def table_of(name: str, seed: int, rtol: float) -> Table:
     """The table of a sequence, made where it isn't there."""
-    path = TABLES / f"usertest-{name}-{rtol:.0e}-{seed}.npz"
+    path = TABLES / f"usertest-{name.replace(' ', '-')}-{rtol:.0e}-{seed}.npz"
     if not path.exists():
         TABLES.mkdir(parents=True, exist_ok=True)
         began = time.perf_counter()
@@ -259,7 +271,7 @@ class Loop(NamedTuple):
 def learned(name: str, seed: int, rtol: float, learner: str, options: dict[str, str | None]) -> Loop:
     """Solve the sequence with sorlearn, switched on by options only."""
     run, work, rows = RUNS[name], Work(), []
-    prefix = f"{name}_{seed}_{-np.log10(rtol):.0f}_"  # none goes on with what another run has learned
+    prefix = f"{name.replace(' ', '_')}_{seed}_{-np.log10(rtol):.0f}_"  # none goes on with what another run has learned
     ksp = solver(run, prefix, pc_type="python", pc_python_type="sorlearn.PC", pc_sorlearn_learner=learner,
                  pc_sorlearn_seed=str(seed), ksp_rtol=str(rtol), **options)  # fmt: skip
     forward = ("pc_sor_forward", None) in run.options
@@ -274,7 +286,7 @@ def learned(name: str, seed: int, rtol: float, learner: str, options: dict[str, 
         if ksp.reason < 0:
             print(f"{name}: solve {len(rows)} ended with reason {ksp.reason}", file=sys.stderr, flush=True)
         test.destroy()
-    ksp.destroy()
+    finish(ksp)
     return Loop(*np.array(rows).T)
 
 
