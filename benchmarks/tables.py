@@ -122,7 +122,8 @@ def make_table(name: str) -> Table:
 
     sequence = SEQUENCES[name]
     options = PETSc.Options()
-    options["pc_sor_forward" if sequence.ksp == "richardson" else "pc_sor_local_symmetric"] = None
+    sweep = "pc_sor_forward" if sequence.ksp == "richardson" else "pc_sor_local_symmetric"
+    options[sweep] = None
     ksp = make_ksp(sequence)
     pc = ksp.getPC()
     pc.setType("sor")
@@ -168,7 +169,8 @@ def make_table(name: str) -> Table:
         rows.append(row)
         b.destroy()
         x.destroy()
-    options.clear()
+    options.delValue(sweep)
+    options.delValue("pc_sor_omega")
     its, fraction, start, end = np.moveaxis(np.array(rows), 2, 0)
     return Table(its, fraction, start, end, np.array(contexts))
 
