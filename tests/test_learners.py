@@ -198,7 +198,7 @@ def test_propensity_is_the_frequency(name):
 
 @every_learner
 def test_doctests(name):
-    result = doctest.testmod(import_module(f"sorlearn.learners.{name}"))
+    result = doctest.testmod(import_module(learner_class(name).__module__))
     assert result.failed == 0
     assert result.attempted > 0
 

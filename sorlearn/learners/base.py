@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from ..errors import StateError
+from .state import Remembers
 
 
 class Space(NamedTuple):
@@ -128,7 +129,7 @@ class Choice(NamedTuple):
     context: Context = NO_CONTEXT
 
 
-class Learner(ABC):
+class Learner(Remembers, ABC):
     """One algorithm that chooses ω.  Subclasses implement `_choose` and `_update` and name what they remember.
 
     Parameters
@@ -152,8 +153,10 @@ class Learner(ABC):
     learns: ClassVar[bool] = True
     #: Whether a decision may be repeated for solves that the learner never hears of.
     repeatable: ClassVar[bool] = False
-    #: Names of the attributes that make up the learned state: numbers and arrays.
-    _remembered: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls._remembered = ("rounds", "rng", *cls._remembered)
 
     def __init__(self, *, space: Space = Space(), seed: int = 0):
         self.space = space
@@ -191,11 +194,7 @@ class Learner(ABC):
 
     def state(self) -> dict[str, Any]:
         """Everything learned, as plain arrays and numbers; `restore` on an equal learner continues the run."""
-        state: dict[str, Any] = {"learner": self.name, "rounds": self.rounds, "rng": self.rng.bit_generator.state}
-        for name in self._remembered:
-            value = getattr(self, name)
-            state[name] = value.copy() if isinstance(value, np.ndarray) else value
-        return state
+        return {"learner": self.name, **super().state()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `state` of a learner of the same kind and size returned.
@@ -207,25 +206,7 @@ class Learner(ABC):
         """
         if state.get("learner") != self.name:
             raise StateError(f"state of learner {state.get('learner')!r}, wanted {self.name!r}")
-        fresh: dict[str, Any] = {}
-        rng = np.random.PCG64()
         try:
-            rounds = int(state["rounds"])
-            rng.state = state["rng"]
-            for name in self._remembered:
-                fresh[name] = self._checked(name, state[name])
+            super().restore(state)
         except (KeyError, TypeError, ValueError) as error:
             raise StateError(f"state of learner {self.name!r} is damaged: {error!r}") from None
-        self.rounds = rounds
-        self.rng = np.random.Generator(rng)
-        for name, value in fresh.items():
-            setattr(self, name, value)
-
-    def _checked(self, name: str, value: Any) -> Any:
-        mine = getattr(self, name)
-        if not isinstance(mine, np.ndarray):
-            return type(mine)(value)
-        array = np.array(value, dtype=mine.dtype)
-        if array.shape != mine.shape or not np.all(np.isfinite(array)):
-            raise ValueError(f"{name} has shape {array.shape} or is not finite, wanted shape {mine.shape}")
-        return array

@@ -1,0 +1,9 @@
+"""The default learner: theory with one unknown where theory holds, a regression where it doesn't.
+
+``curves``: how log cost depends on ω.  ``features``: what the context says about its level and its minimum.  ``bank``:
+regressions that differ in where they believe the minimum to be.  ``learner``: the choice.
+"""
+
+from .learner import Auto
+
+__all__ = ["Auto"]
