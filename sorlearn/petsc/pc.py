@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import atexit
 import ctypes
-import sys
 from math import log10
 from time import perf_counter
 from typing import Any, Callable
 
 from petsc4py import PETSc
 
-from .. import hints, options
-from ..errors import MatrixError, OptionError
-from ..learners import NO_CONTEXT, Context
+from ..errors import MatrixError
+from ..learners import Context
+from ..options import Settings
 from ..tuning.record import Outcome, Solve, SolveRecord
-from . import position, say
+from . import position, reading, say
 from .clib import library
-from .rescue import Rescue, first_residual
+from .rescue import Rescue, first_residual, keep_first_residual
 from .sor import ONLY_ONE, Sweeps
 from .tuned import Tuned, note_held
 
@@ -66,9 +65,8 @@ class PC:
         self._held: position.Held | None = None
         self.omega = 1.0
         self._prefix = ""
-        self._settings: options.Settings | None = None
+        self._settings: Settings | None = None
         self._sweeps: Sweeps | None = None
-        self._database: Any = None
         self._tuned: Tuned | None = None
         self._rescue = Rescue()
         self._active = self._only_one = False
@@ -90,28 +88,13 @@ class PC:
         """Read and check the options.  Collective; raises OptionError on all ranks."""
         _live[pc.handle] = self
         self._prefix = pc.getOptionsPrefix() or ""
-        self._database = PETSc.Options(self._prefix)
-        try:
-            settings = options.parse(self._prefix, self._given, self.overrides)
-        except OptionError as error:
-            if not getattr(sys, "orig_argv", None):  # inside a C program PETSc 3.18 shows nothing of an exception
-                say.complain(pc.comm, str(error))
-                pc.comm.barrier()  # the other ranks' exceptions end the job: not before rank 0 has spoken
-            raise
-        for line in hints.of_options(self._prefix, PETSc.Options().getAll()):
-            say.once(pc.comm, self._prefix, line)
-        if PETSc.Options().hasName("help") and pc.comm.getRank() == 0:
-            say.say(options.help_text(self._prefix))
+        database = PETSc.Options(self._prefix)
+        settings = reading.settings(pc.comm, self._prefix, database, self.overrides)
         if settings != self._settings:
             self._let_go()
-        self._settings, self._sweeps = settings, Sweeps(self._database)
-        self._rescue.repairable = not self._database.getBool("ksp_diagonal_scale", False)
+        self._settings, self._sweeps = settings, Sweeps(database)
+        self._rescue.repairable = not database.getBool("ksp_diagonal_scale", False)
         self.omega = self._rescue.safe = settings.omega
-
-    def _given(self, name: str) -> str | None:
-        if not self._database.hasName(name):
-            return None
-        return str(self._database.getString(name, ""))
 
     def setUp(self, pc: Any) -> None:
         """Look at a new matrix.  Collective."""
@@ -144,19 +127,10 @@ class PC:
 
     def view(self, pc: Any, viewer: Any) -> None:
         """What `-ksp_view` shows."""
-        settings = self._settings
-        if settings is None or viewer.getType() != PETSc.Viewer.Type.ASCII:
+        if self._settings is None or viewer.getType() != PETSc.Viewer.Type.ASCII:
             return
-        space, session = settings.space(), self._tuned.session if self._tuned else None
-        solves = f", {session.solves} solves so far" if session else ""
-        viewer.printfASCII(f"  sorlearn: learner {settings.learner}, {self.position}{solves}\n")
-        viewer.printfASCII(
-            f"  omega = {self.omega:g} in [{space.omega_min:g}, {space.omega_max:g}], safe omega = {settings.omega:g}, "
-            f"cost {settings.cost}\n"
-        )
-        if self._sweeps:
-            viewer.printfASCII(f"  SOR: {self._sweeps}\n")
-        for line in [f"remedy: {self._held.remedy}"] if self._held else session.reasons() if session else []:
+        session = self._tuned.session if self._tuned else None
+        for line in say.state(self._settings, self.omega, self.position, self._held, self._sweeps, session):
             viewer.printfASCII(f"  {line}\n")
 
     # -- application
@@ -184,11 +158,10 @@ class PC:
         try:
             self._sweeps.check_transpose(A)
             self._sweeps.sweep(A, x, y, self.omega)
-        except MatrixError as error:
+        except (MatrixError, PETSc.Error) as error:
             say.explain(pc, self._prefix, self._sweeps, error)
-            raise PETSc.Error(_NO_SUPPORT) from error  # PCSOR's code
-        except PETSc.Error as error:
-            say.explain(pc, self._prefix, self._sweeps, error)
+            if isinstance(error, MatrixError):
+                raise PETSc.Error(_NO_SUPPORT) from error  # PCSOR's code
             raise
 
     # -- around a solve
@@ -214,18 +187,18 @@ class PC:
         self._A = pc.getOperators()[1]
         if self._tuned is None:
             self._enter(ksp)
-        decision = self._tuned.before(ksp, self._A, self._given_context, self._measured)
+        decision = self._tuned.before(ksp, self._A, self._known, self._measured)
         self.omega = decision.omega
         rescue.prepare(ksp, x, decision)
         self._flops = PETSc.Log.getFlops() if self._settings.cost == "flops" else 0.0
         self._began = perf_counter()
         self._own = self._began - began
 
+    def _known(self) -> Context | None:
+        return reading.context(self._A.comm, self._prefix, self._settings, self.context)
+
     def _enter(self, ksp: Any) -> None:
-        if not self._settings.context_option and self.context is None:
-            line = hints.of_context(self._prefix, self._settings, self._database.hasName(options.STEM + "context"))
-            if line:
-                say.once(ksp.comm, self._prefix, line)
+        reading.hint_at_context(ksp.comm, self._prefix, self._settings, self.context)
         self._tuned = Tuned(self._prefix, self._settings, self.guarded)
         self._tuned.enter(ksp, self._A.getSize())
 
@@ -237,7 +210,7 @@ class PC:
             self._measured = norm != _UNPRECONDITIONED
             self._stand(position.why_held(ksp, self.guarded) if self._rescue.repairable else position.SCALED)
             if self._held is None:
-                self._keep_history(ksp)
+                keep_first_residual(ksp)
         return self._held is None
 
     def _stand(self, held: position.Held | None) -> None:
@@ -245,26 +218,6 @@ class PC:
         self.position = f"omega held: {held.why}" if held else "learning"
         if self._settings.summary:
             note_held(self._prefix, self._settings, held and f"{held.why}; remedy: {held.remedy}")
-
-    @staticmethod
-    def _keep_history(ksp: Any) -> None:
-        """Have the KSP note its first residual norm, unless the application has it note more."""
-        history, length = ctypes.c_void_p(), ctypes.c_int64()
-        library().KSPGetResidualHistory(ctypes.c_void_p(ksp.handle), ctypes.byref(history), ctypes.byref(length))
-        if not history.value:
-            ksp.setConvergenceHistory(1, reset=True)
-
-    def _given_context(self) -> Context | None:
-        """The user's context, empty where there shall be none, None where the matrix is to be looked at."""
-        settings = self._settings
-        if settings.context_option:
-            if self._A.comm.getRank() > 0:
-                return NO_CONTEXT  # rank 0's counts
-            text = PETSc.Options().getString(settings.context_option, "")
-            return Context(user=(options.context_value(self._prefix, settings.context_option, text),))
-        if self.context is not None:
-            return Context(user=(float(self.context() if callable(self.context) else self.context),))
-        return None if settings.reads_matrix else NO_CONTEXT
 
     def postSolve(self, pc: Any, ksp: Any, b: Any, x: Any) -> None:
         """Repair what a trial has left, and learn.  Collective."""

@@ -5,6 +5,7 @@ This room knows PETSc and nothing else: a `Decision` tells it what to do, an `Ou
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any, Callable
 
 from petsc4py import PETSc
@@ -13,6 +14,7 @@ from ..tuning.accuracy import shortfall
 from ..tuning.decision import Decision
 from ..tuning.record import Outcome
 from . import position, tolerances
+from .clib import library
 from .usertest import UserTest, outer_of, test_of
 
 _MAX_IT = int(PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT)
@@ -29,6 +31,14 @@ def first_residual(ksp: Any) -> float | None:
     """The first residual norm of the last solve, where the history holds no other."""
     history = ksp.getConvergenceHistory()
     return float(history[0]) if len(history) == 1 else None
+
+
+def keep_first_residual(ksp: Any) -> None:
+    """Have the KSP note its first residual norm, unless the application has it note more."""
+    history, length = ctypes.c_void_p(), ctypes.c_int64()
+    library().KSPGetResidualHistory(ctypes.c_void_p(ksp.handle), ctypes.byref(history), ctypes.byref(length))
+    if not history.value:
+        ksp.setConvergenceHistory(1, reset=True)
 
 
 class Rescue:

@@ -10,13 +10,13 @@ from dataclasses import replace
 from math import inf, isfinite
 from typing import Any, Callable
 
-from ..errors import StateError
-from ..learners import NO_CONTEXT, Choice, Context, Learner, MatrixFeatures, learner_class
+from ..learners import Choice, Context, Learner, MatrixFeatures, learner_class
 from ..options import STEM, Settings
 from ..records.journal import Journal, finite
 from ..records.log import Log
 from ..records.saved import Saved
 from ..records.summary import Tally, reasons, summarise
+from . import memory
 from .accuracy import Accuracy
 from .baseline import Baseline
 from .bins import bin_of
@@ -50,8 +50,6 @@ class Session:
         Whether the total cost is bounded strictly.
     """
 
-    _ROOMS = ("accuracy", "vetoes", "repeats", "baseline", "price")
-
     def __init__(
         self,
         name: str,
@@ -71,9 +69,9 @@ class Session:
         self.asked: Choice | None = None
         self.decision = Decision(settings.omega, settings.omega)
         self.decided = Choice(settings.omega)  # what the decision was before it followed the matrix
-        self._measured = self._resumes = self._restored = False
+        self._measured = self._resumes = self.restored = False
         self._inodes = False
-        self._rho = 0.0
+        self.rho = 0.0
         self._ratio: float | None = None
         self._shares_learner, self._guarded = learner is not None, guarded
         stem = f"-{name}{STEM}"
@@ -97,13 +95,13 @@ class Session:
             Nonzeros of the matrix, for the price of an iteration; 0 where every solve is to be decided.
         """
         self._measured = measured
-        self._resumes, self._restored = self._restored and self.repeats.left > 0, False
+        self._resumes, self.restored = self.restored and self.repeats.left > 0, False
         if self._resumes:  # repeats that the end of a run cut short
             decision = self.follow(context.number)
             if decision is not None:
                 return decision._replace(repeats=self.repeats.left - 1)
             self._resumes = False
-        self._rho = context.number or 0.0
+        self.rho = context.number or 0.0
         omega = self._choose(context)
         check = measured and self.accuracy.due(omega)
         as_asked = self.asked is not None and omega == self.asked.omega and not self.asked.explored
@@ -138,7 +136,7 @@ class Session:
         """The last decision, its ω moved to a matrix with this ρ as theory says; None where one must be made."""
         if self._measured and self.decision.most == inf and self.accuracy.affords:
             self.decision = self.decision._replace(check=0.0, least=self.repeats.least, most=self.repeats.most)
-        if rho == self._rho:
+        if rho == self.rho:
             return self.decision
         omega = None if rho is None else self.learner.follow(self.decided.omega, self.decided.context, rho)
         if rho is None or omega is None or not self.vetoes.allows(omega):
@@ -146,7 +144,7 @@ class Session:
         if bin_of(omega) != bin_of(self.decision.omega):
             tighten, tighten_atol = self._tightening(omega)
             self.decision = self.decision._replace(tighten=tighten, tighten_atol=tighten_atol)
-        self._rho, self.decision = rho, self.decision._replace(omega=omega)
+        self.rho, self.decision = rho, self.decision._replace(omega=omega)
         return self.decision
 
     # -- after a solve
@@ -227,48 +225,17 @@ class Session:
 
     def state(self) -> dict[str, Any]:
         """All that choosing as before needs: plain arrays and numbers."""
-        decision = [value if isfinite(value) else str(value) for value in self.decision]
-        own = {
-            "learner": self.learner.state(), "solves": self.solves, "median": self.steady.median, "rho": self._rho,
-            "decision": decision, "decided": self.decided.omega, "matrix": list(self.decided.context.matrix or ()),
-        }  # fmt: skip
-        return {**own, **{name: getattr(self, name).state() for name in self._ROOMS}}
+        return memory.state(self)
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on where the session that returned this state stopped.
-
-        Raises
-        ------
-        StateError
-            If it is another learner's or damaged; the session is then unchanged.
-        """
-        fresh = Session(self.name, "", replace(self.settings, load=None, save=None, journal=None), print,
-                        guarded=self._guarded)  # fmt: skip
-        try:
-            for name in self._ROOMS:
-                getattr(fresh, name).restore(state[name])
-            solves, median, rho = int(state["solves"]), float(state["median"]), float(state["rho"])
-            omega = float(state["decided"])
-            if not isfinite(median + rho) or median < 0.0 or not 0.0 < omega < 2.0:
-                raise ValueError("numbers that aren't finite, or a negative cost")
-            decision = Decision(*map(float, state["decision"]))
-            matrix = [float(value) for value in state["matrix"]]
-            context = Context(MatrixFeatures(*matrix)) if matrix else NO_CONTEXT
-            if not self._shares_learner:  # else what the group has learned since would be lost
-                self.learner.restore(state["learner"])
-        except StateError:
-            raise
-        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
-            raise StateError(f"the state is damaged: {error!r}") from None
-        for name in self._ROOMS:
-            setattr(self, name, getattr(fresh, name))
-        self.solves, self.steady.median, self._rho = solves, median, rho
-        self.decision, self.decided = decision, Choice(omega, context=context)
-        self._restored = True
+        """Go on where the session that returned this state stopped; raises StateError and is unchanged then."""
+        settings = replace(self.settings, load=None, save=None, journal=None)
+        fresh = Session(self.name, "", settings, print, guarded=self._guarded)
+        memory.restore(self, fresh, state, with_learner=not self._shares_learner)
 
     def restored_matrix(self) -> MatrixFeatures | None:
         """What the restored run was to see next, if its matrix is still the same; None in a run that isn't restored."""
-        matrix = self.decided.context.matrix if self._restored else None
+        matrix = self.decided.context.matrix if self.restored else None
         if matrix is None or self.repeats.left > 0:
             return matrix
         return matrix._replace(novelty=matrix.novelty + 1.0)

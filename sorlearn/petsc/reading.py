@@ -1,0 +1,63 @@
+"""What the user has given: options of a solver, and its context before each solve."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Callable
+
+from petsc4py import PETSc
+
+from .. import hints, options
+from ..errors import OptionError
+from ..learners import NO_CONTEXT, Context
+from . import say
+
+
+def settings(comm: Any, prefix: str, database: Any, overrides: dict[str, Any]) -> options.Settings:
+    """The checked options of a solver; `-help` and hints are printed.  Collective; raises OptionError on all ranks.
+
+    Parameters
+    ----------
+    database : petsc4py.PETSc.Options
+        With the solver's prefix.
+    overrides : dict
+        Options given in code; the database wins over them.
+    """
+
+    def given(name: str) -> str | None:
+        return str(database.getString(name, "")) if database.hasName(name) else None
+
+    try:
+        found = options.parse(prefix, given, overrides)
+    except OptionError as error:
+        if not getattr(sys, "orig_argv", None):  # inside a C program PETSc 3.18 shows nothing of an exception
+            say.complain(comm, str(error))
+            comm.barrier()  # the other ranks' exceptions end the job: not before rank 0 has spoken
+        raise
+    for line in hints.of_options(prefix, PETSc.Options().getAll()):
+        say.once(comm, prefix, line)
+    if PETSc.Options().hasName("help") and comm.getRank() == 0:
+        say.say(options.help_text(prefix))
+    return found
+
+
+def hint_at_context(comm: Any, prefix: str, chosen: options.Settings, assigned: Any) -> None:
+    """Say that the learner waits for a context that nobody assigns."""
+    if not chosen.context_option and assigned is None:
+        line = hints.of_context(prefix, chosen, PETSc.Options(prefix).hasName(options.STEM + "context"))
+        if line:
+            say.once(comm, prefix, line)
+
+
+def context(
+    comm: Any, prefix: str, chosen: options.Settings, assigned: float | Callable[[], float] | None
+) -> Context | None:
+    """The user's context, empty where there shall be none, None where the matrix is to be looked at."""
+    if chosen.context_option:
+        if comm.getRank() > 0:
+            return NO_CONTEXT  # rank 0's counts
+        text = PETSc.Options().getString(chosen.context_option, "")
+        return Context(user=(options.context_value(prefix, chosen.context_option, text),))
+    if assigned is not None:
+        return Context(user=(float(assigned() if callable(assigned) else assigned),))
+    return None if chosen.reads_matrix else NO_CONTEXT

@@ -1,0 +1,68 @@
+"""What a session remembers beyond its run: all that choosing as before needs, as plain arrays and numbers."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from ..errors import StateError
+from ..learners import NO_CONTEXT, Choice, Context, MatrixFeatures
+from .decision import Decision
+
+if TYPE_CHECKING:
+    from .session import Session
+
+#: What a session is made of, beside its learner: each has `state` and `restore`.
+ROOMS = ("accuracy", "vetoes", "repeats", "baseline", "price")
+
+
+def state(session: Session) -> dict[str, Any]:
+    """Of a session, for a file."""
+    own = {
+        "learner": session.learner.state(),
+        "solves": session.solves,
+        "median": session.steady.median,
+        "rho": session.rho,
+        "decision": [value if isfinite(value) else str(value) for value in session.decision],
+        "decided": session.decided.omega,
+        "matrix": list(session.decided.context.matrix or ()),
+    }
+    return {**own, **{name: getattr(session, name).state() for name in ROOMS}}
+
+
+def restore(session: Session, fresh: Session, saved: dict[str, Any], with_learner: bool) -> None:
+    """Have a session go on where the one stopped whose state this is.
+
+    Parameters
+    ----------
+    fresh : Session
+        A new one like it, whose rooms are taken.
+    with_learner : bool
+        Whether the learner is the session's own: else what a group has learned since would be lost.
+
+    Raises
+    ------
+    StateError
+        If the state is another learner's or damaged; the session is then unchanged.
+    """
+    try:
+        for name in ROOMS:
+            getattr(fresh, name).restore(saved[name])
+        solves, median, rho = int(saved["solves"]), float(saved["median"]), float(saved["rho"])
+        omega = float(saved["decided"])
+        if not isfinite(median + rho) or median < 0.0 or not 0.0 < omega < 2.0:
+            raise ValueError("numbers that aren't finite, or a negative cost")
+        decision = Decision(*map(float, saved["decision"]))
+        matrix = [float(value) for value in saved["matrix"]]
+        context = Context(MatrixFeatures(*matrix)) if matrix else NO_CONTEXT
+        if with_learner:
+            session.learner.restore(saved["learner"])
+    except StateError:
+        raise
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StateError(f"the state is damaged: {error!r}") from None
+    for name in ROOMS:
+        setattr(session, name, getattr(fresh, name))
+    session.solves, session.steady.median, session.rho = solves, median, rho
+    session.decision, session.decided = decision, Choice(omega, context=context)
+    session.restored = True
