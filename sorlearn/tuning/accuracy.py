@@ -171,6 +171,7 @@ class Accuracy:
         if not planned:
             self.credit -= CHECK_WORK
             return
+        self.credit = max(self.credit - CHECK_WORK, min(self.credit, 0.0))
         if i == self._safe:
             self.levels += 1.0
             self.age, step = 0.0, max(NEWEST, 1.0 / self.levels)
@@ -178,7 +179,6 @@ class Accuracy:
                 mean = getattr(self, name)
                 setattr(self, name, mean + step * (value - mean) if isfinite(mean) else value)
             return
-        self.credit = max(self.credit - CHECK_WORK, min(self.credit, 0.0))
         self.alarm = max(self.alarm - 1.0, 0.0)
         known, relative = self._known(i), self.relative.at(i)
         self.checks[i] += 1.0
