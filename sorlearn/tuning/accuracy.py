@@ -217,9 +217,10 @@ class Accuracy:
         """Take over what `state` returned; raises KeyError, TypeError or ValueError for anything else."""
         for name in ("checks", "relative", "absolute", "true"):
             mine = self.checks if name == "checks" else getattr(self, name).values
-            mine[:] = np.asarray(state[name], float)
-            if not np.all(np.isfinite(mine)):
-                raise ValueError(f"{name} isn't finite")
+            values = np.array(state[name], float)
+            if values.shape != mine.shape or not np.all(np.isfinite(values)):
+                raise ValueError(f"{name} has another shape or isn't finite")
+            mine[:] = values
         for name in self._NUMBERS:
             unknown = name in ("level", "reach") and state[name] is None
             value = nan if unknown else float(state[name])
