@@ -103,7 +103,7 @@ class Session:
             self._resumes = False
         self.rho = context.number or 0.0
         omega = self._choose(context)
-        check = measured and self.accuracy.due(omega)
+        check = measured and self.learner.learns and self.accuracy.due(omega)
         as_asked = self.asked is not None and omega == self.asked.omega and not self.asked.explored
         willing = as_asked and not check and not self._guarded and self.learner.repeatable
         repeats = self.repeats.plan(omega, nonzeros, willing)
