@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 from petsc4py import PETSc
 
-from sorlearn.tuning import session
+from sorlearn.records import log
 
 N = 8
 WARM_UP, SAMPLES = 0.3, 50
 #: The last 1000 records of every solver are kept; with fewer, that store is full before measuring begins.
-session.RECORDS = 50
+log.RECORDS = 50
 
 
 def resident() -> int:

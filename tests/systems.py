@@ -69,6 +69,50 @@ def true_residual(A, b, x):
     return value
 
 
+def user_test(ksp, b, x, start=None, *, transposed=False, omega=1.0, from_first=False):
+    """The KSP's norm of the residual at x over what the user's tolerances allow, with PETSc's own SOR at `omega`.
+
+    Written apart from sorlearn, and by the formula: ‖M⁻¹r‖/max(rtol ‖M⁻¹b‖, atol), natural norm √(rᴴM⁻¹r).
+    With `from_first` the first residual, that of `start`, stands for b.
+    """
+    A, P = ksp.getOperators()
+    PETSc.Options("usertest_")["pc_sor_omega"] = omega
+    pc = PETSc.PC().create(A.comm)
+    pc.setOptionsPrefix("usertest_")
+    pc.setType("sor")
+    pc.setOperators(A, P)
+    pc.setFromOptions()
+    pc.setUp()
+    spaces = [A.getNullSpace(), A.getTransposeNullSpace()]
+    null, left = reversed(spaces) if transposed else spaces
+
+    def residual(y):
+        r = b.copy()
+        if y is not None:
+            (A.multTranspose if transposed else A.mult)(y, r)
+            r.aypx(-1.0, b)
+        if left:
+            left.remove(r)
+        return r
+
+    def norm(r):
+        if int(ksp.norm_type) == int(PETSc.KSP.NormType.UNPRECONDITIONED):
+            return r.norm()
+        z = r.duplicate()
+        pc.apply(r, z)
+        if null:
+            null.remove(z)
+        if int(ksp.norm_type) == int(PETSc.KSP.NormType.NATURAL):
+            return abs(r.dot(z)) ** 0.5
+        return z.norm()
+
+    rtol, atol, _, _ = ksp.getTolerances()
+    scale = norm(residual(start if from_first else None))
+    value = norm(residual(x)) / max(rtol * scale, atol)
+    pc.destroy()
+    return value
+
+
 class Trial(PC):
     """sorlearn's PC, whose learner always wants the same ω."""
 

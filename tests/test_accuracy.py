@@ -1,9 +1,9 @@
-"""An answer is never worse than native SOR's by more than a factor of two, and finding out costs under 1 %."""
+"""Answers pass the test that the user asked for, as ω = 1 computes it, and finding out costs under 1 %."""
 
 from __future__ import annotations
 
-import itertools
 import json
+from functools import cache
 
 import judge
 import numpy as np
@@ -12,7 +12,7 @@ from conftest import ROOT, run
 from petsc4py import PETSc
 from systems import fill, laplacian, native, random_rhs, solver, true_residual
 
-from sorlearn.tuning.accuracy import CHECK_WORK, FEW, HOPELESS, SHARE, Accuracy, bin_of
+from sorlearn.tuning.accuracy import CHECK_WORK
 
 LEARNERS = ["auto", "tsallis_inf"]
 INDEFINITE = {"ksp_type": "gmres", "ksp_rtol": 1e-6, "ksp_max_it": 2000}
@@ -28,38 +28,41 @@ CASES = {
     "minres": (30, 0.0, {"ksp_type": "minres"}),
     "richardson": (12, 0.0, {"ksp_type": "richardson", "ksp_rtol": 1e-4}),
 }
+MORE = {"cg, small": (20, 0.0, {"ksp_type": "cg"})}
 TUTORIAL = "snes/tutorials/ex19.c"
 
 
-_numbers = itertools.count()
-
-
-def judged(n, shift, options, learner, solves):
+@cache
+def run_of(case, learner, solves):
+    """The judge of so many solves of a case, under a prefix of their own."""
+    n, shift, options = {**CASES, **MORE}[case]
     A = laplacian(n, shift)
-    prefix = f"judged{next(_numbers)}_"  # none goes on with what another case has learned
-    ksp = solver(A, prefix, pc_python_type="judge.Judge", pc_sorlearn_learner=learner, **options)
+    ksp = solver(A, f"{case}_{learner}_{solves}_".replace(" ", ""), pc_python_type="judge.Judge",
+                 pc_sorlearn_learner=learner, **options)  # fmt: skip
     for seed in range(solves):
         b, x = random_rhs(A, seed)
         ksp.solve(b, x)
-    return ksp.getPC().getPythonContext(), ksp
-
-
-#: Residuals fall by most of a decade an iteration, so that native SOR now and then leaves much less than it has before;
-#: and Richardson leaves residuals whose shape depends on ω and on b: a few solves may end above 2 there.
-STEEP = {"richardson": 4.0, "cg, six iterations": 4.0, "gmres, six iterations": 4.0}
+    return ksp.getPC().getPythonContext()
 
 
 @pytest.mark.parallel(1, 2)
 @pytest.mark.parametrize("learner", LEARNERS)
 @pytest.mark.parametrize("case", CASES)
-def test_no_solve_is_twice_worse_than_native(case, learner):
-    n, shift, options = CASES[case]
-    verdict, _ = judged(n, shift, options, learner, 60)
-    assert len(verdict.ratios) == 60
-    assert max(verdict.ratios) <= STEEP.get(case, 2.0), [round(ratio, 2) for ratio in verdict.ratios]
-    assert np.mean(np.array(verdict.ratios) > 2.0) <= 0.1
+def test_answers_pass_the_users_own_test(case, learner):
+    verdict = run_of(case, learner, 100)
+    tests = np.array(verdict.tests)
+    assert len(tests) == 100
+    assert max(tests) <= 3.0, tests.round(2)
+    assert np.sum(tests > 1.5) <= 1, tests.round(2)
     assert verdict.iterations < (1.7 if "six" in case else 1.1) * verdict.native_iterations  # nothing to learn in 6
     assert len(verdict.tolerances) == 1
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_true_residuals_are_on_average_no_larger_than_native_sors(learner):
+    """Over all these solvers together, to within two standard errors of what they differ by."""
+    logs = np.log([run_of(case, learner, 100).ratios for case in CASES]).mean(1)
+    assert logs.mean() <= 2.0 * logs.std() / len(CASES) ** 0.5, dict(zip(CASES, np.exp(logs).round(2)))
 
 
 def test_the_case_is_dangerous():
@@ -75,15 +78,14 @@ def test_the_case_is_dangerous():
 
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_price_of_measuring(learner):
-    verdict, _ = judged(20, 0.0, {"ksp_type": "cg"}, learner, 1500)
+    """CG on a grid of 20 × 20, long enough for 1 % to be worth something."""
+    verdict = run_of("cg, small", learner, 1500)
     assert 0 < verdict.checks * CHECK_WORK < 0.01 * (verdict.iterations + 1500)
-    assert max(verdict.ratios) <= 3.0
-    assert np.mean(np.array(verdict.ratios) > 2.0) <= 0.002
+    assert judge.kept(verdict.tests, verdict.ratios) == ""
 
 
 def test_true_norm_needs_no_measuring():
-    verdict, _ = judged(20, 0.0, CASES["cg, true norm"][2], "auto", 30)
-    assert verdict.checks == 0
+    assert run_of("cg, true norm", "auto", 100).checks == 0
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
@@ -95,13 +97,13 @@ def test_driven_cavity(tutorial, tmp_path, learner, arguments):
     env = {judge.FILE: str(verdicts), "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
     output = run(1, program, *arguments, options=options, env=env, cwd=tmp_path).stdout
     assert "Nonlinear solve converged" in output
-    ratios = [ratio for verdict in json.loads(verdicts.read_text()) for ratio in verdict["ratios"]]
-    assert len(ratios) >= 2
-    assert max(ratios) <= 2.0, ratios
+    tests = [test for verdict in json.loads(verdicts.read_text()) for test in verdict["tests"]]
+    assert len(tests) >= 2
+    assert max(tests) <= 3.0, tests
 
 
 def test_harder_and_easier_systems_in_turn():
-    """Newton-like: the true residual that native SOR leaves changes from solve to solve."""
+    """Newton-like: what an ω is worth changes from solve to solve."""
     A = laplacian(24)
     ksp = solver(A, "judged_", ksp_type="gmres", pc_python_type="judge.Judge")
     for t in range(60):
@@ -109,8 +111,8 @@ def test_harder_and_easier_systems_in_turn():
         ksp.setOperators(A)
         b, x = random_rhs(A, t)
         ksp.solve(b, x)
-    ratios = ksp.getPC().getPythonContext().ratios
-    assert max(ratios) <= 2.0, ratios
+    tests = np.array(ksp.getPC().getPythonContext().tests)
+    assert max(tests) <= 3.0 and np.sum(tests > 1.5) <= 1, tests.round(2)
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
@@ -163,26 +165,3 @@ def test_tolerances_are_the_users_again_after_an_error_inside_a_solve():
     assert ksp.getConvergedReason() > 0
     assert ksp.getTolerances()[0] == 1e-7
     assert ksp.getErrorIfNotConverged()
-
-
-def test_credit_is_earned_before_it_is_spent():
-    accuracy = Accuracy(1.0)
-    checks, iterations = 0, 0
-    for t in range(5000):
-        omega = 1.4 + 0.4 * (t % 5) / 5
-        iterations += 11
-        if accuracy.due(omega):
-            checks += 1
-            accuracy.shortfall(omega, 1e-5, 0.2)
-            accuracy.settle(omega, 1e-5, 1e-5) if not accuracy.checks[bin_of(omega)] else None
-        accuracy.earn(omega, 10)
-    assert checks * CHECK_WORK <= SHARE * iterations + 5 * FEW * CHECK_WORK + 1
-
-
-def test_hopeless_omegas_are_dropped():
-    accuracy = Accuracy(1.0)
-    accuracy.shortfall(1.0, 1e-6, 0.2)
-    assert accuracy.shortfall(1.9, 10**HOPELESS * 1e-5, 0.2) > 0.0
-    accuracy.settle(1.9, 10**HOPELESS * 1e-5, 1e-6)
-    assert not accuracy.allows(1.9)
-    assert accuracy.allows(1.0) and accuracy.allows(1.5)

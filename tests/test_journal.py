@@ -16,13 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sorlearn.learners import Context
-from sorlearn.records.journal import Journal, line, read
-from sorlearn.tuning.cost import SolveRecord
+from sorlearn.records.journal import Journal, finite, line, read
+from sorlearn.tuning.record import SolveRecord
 
 KEYS = {
     "schema": int, "solve": int, "name": str, "omega": float, "iterations": int, "reason": int, "cost": float,
     "seconds": float, "residual_before": (float, type(None)), "residual_after": (float, type(None)), "context": list,
-    "propensity": float, "explored": bool, "rescued": bool,
+    "propensity": float, "explored": bool, "rescued": bool, "held": bool,
 }  # fmt: skip
 
 
@@ -81,6 +81,10 @@ def test_no_line_holds_nan_or_infinity(cost, seconds, before, after, context, na
     entry = json.loads(text, parse_constant=refuse)
     assert entry["name"] == name
     assert entry["cost"] is None or math.isfinite(entry["cost"])
+
+
+def test_numbers_that_do_not_exist_are_none():
+    assert [finite(value) for value in (1.0, None, float("nan"), float("inf"))] == [1.0, None, None, None]
 
 
 def test_kill_leaves_whole_lines(compiled, tmp_path):

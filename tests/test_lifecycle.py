@@ -76,7 +76,7 @@ def test_live_solvers_with_one_prefix_have_learners_of_their_own():
     learn(one, A, 5)
     learn(two, A, 2)
     assert (solves(one), solves(two)) == (5, 2)
-    assert context(one)._tuned.session is not context(two)._tuned.session
+    assert context(one)._tuned._slot is not context(two)._tuned._slot
     one.destroy()
     two.destroy()
     back = [solver(A, prefix) for _ in range(2)]

@@ -19,9 +19,6 @@ from sorlearn.tuning.vetoes import LONGEST_WAIT
 EX13 = "-ts_max_steps 20 -da_grid_x 32 -da_grid_y 32 -ksp_type cg -ksp_max_it 20"
 RANGE = "-pc_sorlearn_context_min 0 -pc_sorlearn_context_max 1"
 DIVERGED_ITS = int(PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT)
-
-
-
 _numbers = itertools.count()
 
 
@@ -130,9 +127,9 @@ def test_neighbourhood_is_left_alone():
     assert set(started[1:8]) == {1.0}
     session = tuner._tuned.session
     if session:
-        assert session.failures == session.rescues >= 1
-        assert not session.accuracy.allows(1.9) and session.accuracy.allows(1.3)
-        assert session.failed_loss[bin_of(1.9)] > 0.0
+        assert session.tally.failed == session.tally.repaired >= 1
+        assert not session.vetoes.allows(1.9) and session.vetoes.allows(1.3)
+        assert session.vetoes.failed_loss[bin_of(1.9)] > 0.0
 
 
 @pytest.mark.parallel(1, 2)
@@ -170,7 +167,7 @@ def test_hopeless_systems_do_not_cost_double_for_ever():
     for _ in range(300):
         ksp.solve(b, x)
     assert 300 * 4 < applications < 1.15 * 300 * 4
-    assert tuner._tuned.session.backoff <= LONGEST_WAIT
+    assert tuner._tuned.session.vetoes.backoff <= LONGEST_WAIT
 
 
 @pytest.mark.parametrize("kind", ["trial_solver(A, ", "native(A, ksp_type='cg', "])
@@ -240,7 +237,7 @@ def test_ksp_guess(guess_type):
         sor.solve(b, y)
         assert ksp.getConvergedReason() > 0
         assert true_residual(A, b, x) <= 2 * max(true_residual(A, b, y), 1e-6)
-    assert tuner._tuned.session.failures > 0
+    assert tuner._tuned.session.tally.failed > 0
 
 
 def test_null_space():
