@@ -165,8 +165,8 @@ def test_the_same_name_in_one_group_after_the_other(first, capfd):
 
 #: What is made to raise: where, the rank (−1 for the last), and how many calls go well before.
 FAULTS = [
-    (Session, "decide", 0, 0), (Session, "decide", 0, 3), (Session, "learn", 0, 0), (Session, "learn", 0, 3),
-    (Accuracy, "shortfall", 0, 1), (Features, "look", 0, 2), (Features, "look", -1, 0), (Features, "look", -1, 2),
+    (Session, "decide", 0, 0), (Session, "decide", 0, 3), (Session, "charge", 0, 0), (Session, "charge", 0, 3),
+    (Accuracy, "note", 0, 1), (Features, "look", 0, 2), (Features, "look", -1, 0), (Features, "look", -1, 2),
 ]  # fmt: skip
 
 
@@ -178,10 +178,10 @@ def test_an_exception_on_one_rank(monkeypatch, capfd):
         calls = itertools.count()
         intact = getattr(owner, name)
 
-        def fails(self, *arguments, intact=intact, calls=calls, well=well, rank=rank):
+        def fails(self, *arguments, intact=intact, calls=calls, well=well, rank=rank, **keywords):
             if WORLD.rank == rank % WORLD.size and next(calls) >= well:
                 raise ArithmeticError("injected")
-            return intact(self, *arguments)
+            return intact(self, *arguments, **keywords)
 
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, fails)

@@ -1,0 +1,259 @@
+"""One tuned sequence of solves without PETSc: what is decided, what the learner hears, and what is written down."""
+
+from __future__ import annotations
+
+import json
+from math import inf, nan
+
+import pytest
+
+from sorlearn.errors import StateError
+from sorlearn.learners import NO_CONTEXT, Choice, Context, Learner, MatrixFeatures
+from sorlearn.options import Settings
+from sorlearn.records.checkpoint import _plain
+from sorlearn.tuning.record import Outcome, Solve, Verdict
+from sorlearn.tuning.session import Session
+
+MATRIX = Context(MatrixFeatures(0.9, 0.5, 0.0, 5.0))
+GOOD, NONZEROS = Solve(Outcome(10, 2)), 1000
+
+
+class Scripted(Learner):
+    """Wants what it is told to, and writes down what it hears."""
+
+    name = "scripted"
+    repeatable = True
+    _remembered = ("wanted",)
+
+    def __init__(self, wanted=1.5):
+        super().__init__()
+        self.wanted, self.heard = wanted, []
+
+    def _choose(self, context):
+        return Choice(self.wanted, propensity=0.25, context=context)
+
+    def _update(self, choice, loss):
+        self.heard.append((choice.omega, loss))
+
+    def follow(self, omega, context, rho):
+        return omega + 0.1 * (rho - context.matrix.rho) if context.matrix else None
+
+
+def tuned(wanted=1.5, say=pytest.fail, **settings):
+    return Session("a_", "a_", Settings(**settings), say, Scripted(wanted))
+
+
+def play(session, solve=GOOD, *, context=NO_CONTEXT, measured=False, nonzeros=0):
+    decision = session.decide(context, measured, nonzeros)
+    session.charge(solve)
+    return decision
+
+
+def failed(iterations=20, worked=1.0):
+    reason = 2 if worked else -3
+    return Solve(Outcome(iterations, reason, rescued=worked > 0.0, failed=True, worked=worked))
+
+
+def measured(relative, lacks=-0.1, true=None):
+    return Solve(Outcome(10, 2, verdict=Verdict(lacks, relative, relative, relative if true is None else true)))
+
+
+def test_what_the_learner_wants_is_played_and_it_hears_what_that_cost():
+    session = tuned()
+    decision = play(session)
+    assert (decision.omega, decision.fallback, decision.check, decision.tighten) == (1.5, 1.0, 0.0, 0.0)
+    assert session.learner.heard == [(1.5, 11 / 8)]
+
+
+@pytest.mark.parametrize(("cost", "solve", "loss"), [
+    ("work", Solve(Outcome(15, 2), asked=4.0), 4.0),
+    ("work", Solve(Outcome(15, 2), before=1.0, after=1e-8, target=1e-8), 2.0),
+    ("work", Solve(Outcome(15, 2, rescued=True), before=1.0, after=1e-2, target=1e-2), 2.0),  # another ω took part
+    ("iterations", GOOD, 10.0),
+    ("time", Solve(Outcome(15, 2), seconds=0.25), 0.25),
+    ("flops", Solve(Outcome(15, 2), flops=4e6), 4.0),
+])  # fmt: skip
+def test_the_cost_that_was_asked_for_is_charged(cost, solve, loss):
+    session = tuned(cost=cost)
+    play(session, solve)
+    assert session.learner.heard == [(1.5, pytest.approx(loss))]
+    assert session.log.records[-1].cost == pytest.approx(loss)
+
+
+@pytest.mark.parametrize("solve", [Solve(Outcome(0, 3)), Solve(Outcome(4, 5)), Solve(Outcome(4, 6)), Solve(Outcome(4, 4))])
+def test_solves_that_say_nothing_of_omega_teach_nothing(solve):
+    """Converged on entry, a trust region's end, a fixed number of iterations: written down all the same."""
+    session = tuned()
+    play(session, solve)
+    assert session.learner.heard == []
+    assert session.log.records[-1].reason == solve.outcome.reason
+
+
+def test_a_cost_that_is_no_number_is_refused():
+    session = tuned(cost="time")
+    session.decide(NO_CONTEXT, False, 0)
+    with pytest.raises(ValueError, match="omega = 1.5"):
+        session.charge(Solve(Outcome(3, 2), seconds=nan))
+
+
+def test_a_failed_omega_is_charged_and_left_alone():
+    session = tuned(wanted=1.9)
+    play(session, failed(30))
+    decision = play(session)
+    assert decision.omega == 1.0
+    assert [loss for _, loss in session.learner.heard] == [31 / 8, 31 / 8]
+    assert session.tally.failed == session.tally.repaired == 1
+
+
+def test_where_nothing_helps_the_learner_is_not_asked_for_a_while():
+    session = tuned(wanted=1.9)
+    play(session, failed(worked=0.0))
+    heard = len(session.learner.heard)
+    assert play(session).omega == 1.0
+    assert len(session.learner.heard) == heard
+
+
+def test_where_the_safe_omega_fails_what_worked_is_fallen_back_to():
+    session = tuned(wanted=1.6)
+    play(session)
+    session.learner.wanted = 1.0
+    play(session, failed(worked=1.6))
+    session.learner.wanted = 1.3
+    assert play(session).fallback == pytest.approx(1.6, abs=0.03)
+
+
+@pytest.mark.parametrize(("norm_measured", "tightens"), [(True, True), (False, False)])
+def test_answers_are_measured_and_tolerances_tightened_where_tests_differ(norm_measured, tightens):
+    session = tuned()
+    first = play(session, measured(0.4), measured=norm_measured)
+    second = session.decide(NO_CONTEXT, norm_measured, 0)
+    assert first.check == norm_measured and first.tighten == 0.0
+    assert second.check == 0.0
+    assert (second.tighten, second.tighten_atol) == (pytest.approx((0.4, 0.4)) if tightens else (0.0, 0.0))
+
+
+def test_an_omega_whose_test_says_nothing_is_dropped():
+    session = tuned(wanted=1.9)
+    play(session, measured(2.5), measured=True)
+    assert play(session, measured=True).omega == 1.0
+
+
+def test_a_fixed_omega_is_not_measured():
+    session = Session("a_", "a_", Settings(learner="fixed", omega=1.4), pytest.fail)
+    assert all(play(session, measured=True).check == 0.0 for _ in range(200))
+
+
+def settled(**settings):
+    """A session that lets decisions be repeated, just after deciding."""
+    session = tuned(**settings)
+    while not session.repeats.left:
+        play(session, context=MATRIX, nonzeros=NONZEROS)
+    return session
+
+
+def test_a_repeated_decision_is_charged_to_nobody_but_counted():
+    session = settled()
+    heard, solves, left = len(session.learner.heard), session.solves, session.repeats.left
+    assert session.repeated(GOOD) == left - 1
+    assert len(session.learner.heard) == heard
+    assert session.solves == session.tally.solves == solves + 1
+
+
+def test_an_unlike_solve_ends_the_repeats():
+    session = settled()
+    assert session.repeated(Solve(Outcome(40, 2))) == 0
+
+
+def test_the_omega_of_a_repeat_follows_the_matrix():
+    session = settled()
+    assert session.follow(0.9).omega == 1.5
+    assert session.follow(0.95).omega == pytest.approx(1.505)
+    assert session.follow(0.9).omega == pytest.approx(1.5)
+
+
+def test_where_omega_cannot_follow_a_short_repeat_ends():
+    session = settled()
+    session.learner.follow = lambda *_: None
+    session.repeats.left = 3
+    assert session.follow(0.5) is None and session.follow(None) is None
+    session.repeats.left = 60
+    assert session.follow(0.5).omega == 1.5
+
+
+def test_a_repeat_that_is_unlike_is_looked_at_where_tests_differ():
+    session = tuned()
+    decision = play(session, measured(0.1), measured=True)
+    assert (decision.least, decision.most) == (0.0, inf)
+    session.repeats.left = 5
+    decision = session.follow(0.0)
+    assert 0 < decision.least < 10 < decision.most < 20
+
+
+def test_every_solve_is_written_down_where_somebody_looks_and_decided_ones_anyway():
+    for settings, written in (({}, [False]), ({"monitor": True}, [False, True, True])):
+        said = []
+        session = settled(say=said.append, **settings)
+        before = len(session.log.records) - 1
+        session.repeated(GOOD)
+        session.repeated(GOOD)
+        records = list(session.log.records)[before:]
+        assert [record.held for record in records] == written
+        assert [record.solve for record in records] == list(range(before + 1, before + 1 + len(written)))
+        assert len(said) == len(session.log.records) * bool(settings)
+
+
+def test_a_record_says_what_was_known_and_done():
+    session = tuned()
+    play(session, Solve(Outcome(9, 3, rescued=True), 4.0, inf, seconds=0.5), context=MATRIX)
+    record = session.log.records[-1]
+    assert record[:4] == (1, 1.5, 9, 3)
+    assert (record.context, record.propensity, record.rescued, record.held) == (MATRIX, 0.25, True, False)
+    assert (record.residual_before, record.residual_after, record.seconds) == (4.0, None, 0.5)
+
+
+def test_faster_kernels_are_priced_only_where_there_are_any():
+    one, other = tuned(), tuned()
+    play(one, GOOD._replace(inodes=True))
+    play(other)
+    assert one.learner.heard[0][1] == pytest.approx(1.1 * other.learner.heard[0][1])
+    assert any("inodes" in sentence for sentence in one.reasons())
+    assert not any("inodes" in sentence for sentence in other.reasons())
+
+
+def saved(session):
+    return json.loads(json.dumps(session.state(), default=_plain))
+
+
+@pytest.mark.parametrize("solves", [1, 60, 130])
+def test_a_restored_session_goes_on_as_the_other(solves):
+    one = Session("a_", "a_", Settings(), print)
+    two = Session("a_", "a_", Settings(), print)
+    for t in range(solves):
+        play(one, Solve(Outcome(10 + t % 3, 2, verdict=Verdict(-0.1, 0.1, 0.2, 0.0))), context=MATRIX, measured=True)
+    two.restore(saved(one))
+    for t in range(40):
+        decisions = [play(each, Solve(Outcome(10 + t % 4, 2)), context=MATRIX, measured=True) for each in (one, two)]
+        assert decisions[0] == decisions[1]
+    assert repr(saved(one)) == repr(saved(two))
+
+
+@pytest.mark.parametrize("damage", [
+    {"solves": "x"}, {"median": nan}, {"median": -1.0}, {"decided": 2.5}, {"decision": [1.0]}, {"vetoes": {}},
+    {"repeats": None}, {"learner": {"learner": "another"}}, {"matrix": [1.0]}, {"accuracy": {"checks": 3.0}},
+])  # fmt: skip
+def test_a_damaged_state_is_refused_and_the_session_unchanged(damage):
+    session, other = (Session("a_", "a_", Settings(), print) for _ in range(2))
+    for each in (session, other):
+        play(each, measured(0.2), measured=True)
+    before = saved(session)
+    with pytest.raises(StateError):
+        session.restore({**saved(other), **damage})
+    assert repr(saved(session)) == repr(before)
+
+
+def test_the_summary_counts_what_was_decided():
+    session = tuned(summary=True)
+    for _ in range(3):
+        play(session)
+    assert "learner auto, 3 solves, 30 iterations" in session.summary()
+    assert "median of the last 3 decisions 1.500" in session.summary()

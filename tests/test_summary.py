@@ -1,0 +1,87 @@
+"""The words at the end of a run: counted right, and nothing that isn't known."""
+
+from __future__ import annotations
+
+import pytest
+
+from sorlearn.records.summary import Tally, reasons, savings, summarise
+from sorlearn.tuning.record import Outcome
+
+
+def tally(solves=10, iterations=20, digits=0.0, safe=0, seconds=0.1):
+    """Of so many equal solves, `safe` of them at the safe ω."""
+    counted = Tally()
+    for i in range(solves):
+        counted.count(Outcome(iterations, 2), seconds, digits, i < safe)
+    return counted
+
+
+@pytest.mark.parametrize(("outcome", "failed", "repaired", "continued"), [
+    (Outcome(5, 2), 0, 0, 0),
+    (Outcome(9, 2, rescued=True, failed=True, worked=1.0), 1, 1, 0),
+    (Outcome(9, -3, failed=True), 1, 0, 0),
+    (Outcome(9, 2, rescued=True), 0, 0, 1),
+])  # fmt: skip
+def test_what_became_of_trials_is_counted(outcome, failed, repaired, continued):
+    counted = Tally()
+    counted.count(outcome, 0.5, 0.25, True)
+    assert (counted.failed, counted.repaired, counted.continued) == (failed, repaired, continued)
+    assert (counted.solves, counted.iterations, counted.seconds, counted.digits, counted.safe) == (
+        1, outcome.iterations, 0.5, 0.25, 1,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("counted", "price", "saved", "words"), [
+    (tally(), 1.0, None, []),
+    (tally(), 1.0, (0.4, 0.02), []),
+    (tally(), 1.3, (0.4, 0.02), ["counts as 1.3"]),
+    (tally(digits=0.6), 1.0, (0.4, 0.02), ["0.6 digits"]),
+    (tally(digits=0.2), 1.0, (0.4, 0.02), []),
+    (tally(safe=9), 1.0, (0.0, 0.0), ["mostly as good as any other"]),
+    (tally(safe=2), 1.0, (0.0, 0.005), ["no omega was found"]),
+    (tally(safe=2), 1.0, (0.01, 0.05), []),  # it may be 11 %
+    (tally(digits=0.6, safe=9), 1.3, None, ["counts as 1.3", "0.6 digits", "mostly as good"]),
+    (tally(solves=0), 1.0, None, []),
+])  # fmt: skip
+def test_reasons_are_given_where_there_is_one(counted, price, saved, words):
+    found = reasons(counted, price, saved)
+    assert len(found) == len(words)
+    assert all(word in sentence for word, sentence in zip(words, found))
+
+
+def test_savings_have_their_uncertainty():
+    counted = tally(solves=100)
+    counted.own = 0.5
+    text = savings(counted, 1.0, (0.5, 0.03))
+    assert "omega = 1: 50 % of its iterations (from 44 to 56 %)" in text
+    assert "about 9.5 s after the 0.5 s" in text  # 10 s were spent, as much was saved
+
+
+def test_losses_are_not_hidden():
+    counted = tally(solves=100)
+    counted.own = 0.5
+    text = savings(counted, 1.2, (-0.25, 0.0))
+    assert "omega = 1.2: -25 %" in text and "about -2.5 s" in text
+
+
+def test_what_is_not_known_is_not_claimed():
+    assert "not known" in savings(tally(), 1.0, None)
+
+
+def test_summary_of_a_run():
+    counted = tally(solves=7, iterations=3)
+    counted.count(Outcome(9, 2, rescued=True, failed=True, worked=1.0), 0.3, 0.0, False)
+    lines = summarise("heat_", "auto", counted, [1.2, 1.9, 1.4], 1.0, (0.3, 0.01), 1.0).split("\n  ")
+    assert lines[0] == "sorlearn summary of heat_: learner auto, 8 solves, 30 iterations (3.75 a solve), 1 s"
+    assert lines[1] == "omega: median of the last 3 decisions 1.400, last 1.400"
+    assert lines[2].startswith("saved against omega = 1: 30 %")
+    assert lines[-1] == "failed: 1, repaired: 1, continued with omega_safe: 0"
+
+
+def test_a_fixed_omega_saves_nothing_and_needs_no_excuse():
+    text = summarise("", "fixed", tally(safe=10), [1.3], 1.3, None, 1.4)
+    assert "(no prefix)" in text and "saved" not in text and "inodes" not in text
+
+
+def test_a_run_without_solves_has_a_summary():
+    assert "0 solves, 0 iterations (0.00 a solve)" in summarise("", "auto", Tally(), [], 1.0, None, 1.0)

@@ -1,0 +1,109 @@
+"""What failed is left alone, what to fall back to, and waiting where nothing helps."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from sorlearn.tuning.bins import bin_of, omega_of
+from sorlearn.tuning.vetoes import LONGEST_WAIT, Vetoes
+
+
+def after(*failures, safe=1.0):
+    """Vetoes after these failures: pairs of ω, and the one that it was repaired with (0 for none)."""
+    vetoes = Vetoes(safe)
+    for omega, worked in failures:
+        vetoes.failed(omega, worked)
+        vetoes.charge(omega, omega, 10.0)
+    return vetoes
+
+
+@pytest.mark.parametrize(("failures", "omega", "allowed"), [
+    ([], 1.9, True),
+    ([(1.9, 1.0)], 1.9, False),
+    ([(1.9, 1.0)], omega_of(bin_of(1.9) + 1), False),  # the neighbours, too
+    ([(1.9, 1.0)], omega_of(bin_of(1.9) - 1), False),
+    ([(1.9, 1.0)], omega_of(bin_of(1.9) + 2), True),
+    ([(1.9, 1.0)], 1.0, True),
+    ([(1.05, 1.0)], 1.0, True),  # a neighbour of the safe ω
+    ([(1.0, 0.0)], 1.0, True),
+    ([(1.0, 1.7)], 1.0, True),
+])  # fmt: skip
+def test_what_failed_is_left_alone_but_never_the_safe_omega(failures, omega, allowed):
+    assert after(*failures).allows(omega) is allowed
+
+
+def test_an_omega_can_be_dropped_without_a_failure():
+    vetoes = Vetoes(1.0)
+    vetoes.ban(1.8)
+    assert not vetoes.allows(1.8) and vetoes.fallback() == 1.0
+
+
+def worked(vetoes, *losses):
+    for omega, loss in losses:
+        vetoes.charge(omega, omega, loss)
+    return vetoes
+
+
+@pytest.mark.parametrize(("failures", "losses", "fallback"), [
+    ([(1.9, 1.0)], [(1.5, 1.0)], 1.0),  # the safe ω works
+    ([(1.0, 1.5)], [], 1.0),  # nothing else has been tried
+    ([(1.0, 1.5)], [(1.3, 3.0), (1.6, 2.0), (1.7, 4.0)], 1.6),  # what worked best
+    ([(1.0, 0.0)], [(1.3, 3.0)], 1.3),
+    ([(1.0, 1.5)], [(1.6, 2.0), (1.6, 30.0), (1.6, 30.0), (1.3, 3.0)], 1.3),  # it isn't the best any more
+])  # fmt: skip
+def test_the_fallback_is_the_safe_omega_until_that_fails(failures, losses, fallback):
+    vetoes = worked(after(*failures), *losses)
+    assert bin_of(vetoes.fallback()) == bin_of(fallback)
+
+
+def test_what_fails_is_no_fallback():
+    vetoes = worked(after((1.0, 1.6)), (1.6, 1.0), (1.3, 3.0))
+    vetoes.failed(1.6, 1.3)
+    assert bin_of(vetoes.fallback()) == bin_of(1.3)
+
+
+def waits(vetoes):
+    """Solves until the next one is tried again."""
+    count = 0
+    while vetoes.waiting():
+        count += 1
+    return count
+
+
+def test_waits_double_where_nothing_helps_up_to_a_limit():
+    vetoes, lengths = Vetoes(1.0), []
+    for _ in range(14):
+        vetoes.failed(1.9, 0.0)
+        lengths.append(waits(vetoes))
+    assert lengths[0] == 1 and lengths[-1] == LONGEST_WAIT
+    assert all(later == min(2 * earlier, LONGEST_WAIT) for earlier, later in pairwise(lengths))
+
+
+def test_a_repaired_failure_is_not_waited_for():
+    assert waits(after((1.9, 1.0))) == 0
+
+
+def test_the_learner_hears_what_was_played_or_what_the_failure_cost():
+    vetoes = Vetoes(1.0)
+    assert vetoes.charge(1.5, 1.5, 3.0) == 3.0
+    vetoes.failed(1.9, 1.0)
+    assert vetoes.charge(1.9, 1.9, 40.0) == 40.0
+    assert vetoes.charge(1.9, 1.0, 5.0) == 40.0  # asked for again, and not played
+    assert vetoes.charge(1.9, 1.0, 70.0) == 70.0
+    assert vetoes.charge(1.5, 1.5, 3.0) == 3.0
+
+
+def test_state_round_trip():
+    vetoes, again = worked(after((1.9, 1.0), (1.0, 0.0)), (1.4, 2.0)), Vetoes(1.0)
+    again.restore(vetoes.state())
+    assert [again.allows(omega_of(i)) for i in range(71)] == [vetoes.allows(omega_of(i)) for i in range(71)]
+    assert again.fallback() == vetoes.fallback() != 1.0
+    assert waits(again) == waits(vetoes) == 1
+
+
+@pytest.mark.parametrize("damage", [{"banned": [1.0]}, {"best_loss": "x"}, {"wait": None}])
+def test_damaged_state_is_refused(damage):
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        Vetoes(1.0).restore({**Vetoes(1.0).state(), **damage})
