@@ -45,7 +45,7 @@ class _Sample:
         worst = usable[np.argsort(rho[usable], kind="stable")[-WORST:]]
         self.chosen = chosen = np.union1d(worst, spread)
         self.probe = (0, 0)
-        self.entries = np.concatenate([np.arange(ai[i], ai[i + 1]) for i in chosen])
+        self.entries = np.concatenate([np.arange(0), *(np.arange(ai[i], ai[i + 1]) for i in chosen)])
         self.columns = aj[self.entries].copy()
         self.starts = np.concatenate([[0], np.cumsum(np.diff(ai)[chosen])[:-1]])
         self.diagonal = np.flatnonzero(on_diagonal[self.entries])
@@ -191,6 +191,8 @@ class Features:
                 self.inodes = self._sample.inodes and not PETSc.Options().hasName("mat_no_inode")
                 self._next_full = 2 * self._changes + 8
             self._changes += 1
+            if not len(self._sample.chosen):
+                return UNREADABLE
             rho, mean, skew = self._sample.look(values)
             return (rho, mean, skew, -skew, float(self.inodes), 0.0) if isfinite(rho + mean + skew) else UNREADABLE
         finally:
