@@ -73,11 +73,11 @@ class Rescue:
         self._test = UserTest()
 
     def reset(self) -> None:
-        """Let go of the vectors, and of a KSP whose solve ended in an error."""
+        """Let go of the vectors, and of a KSP whose solve ended in an error: another PC may take over there."""
+        self.give_back()
         if self._guess is not None:
             self._guess.destroy()
-        self._guess = self._ksp = None
-        self._changed, self._lenient = {}, False
+        self._guess = None
         self._test.reset()
 
     # -- before and during a solve
