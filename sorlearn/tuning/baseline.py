@@ -1,33 +1,82 @@
-"""What the safe ω would have cost, and when it is due."""
+"""What the safe ω would have cost, and when it is due: one budget for all learners.
+
+A conservative bandit plays the safe action whenever the total might otherwise exceed the safe action's by more than a
+share (Wu, Shariff, Lattimore and Szepesvári, *Conservative bandits*, 2016; Kazerouni, Ghavamzadeh, Abbasi-Yadkori and
+Van Roy, *Conservative contextual linear bandits*, 2017).
+"""
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Any
 
 from .ledger import Ledger
 
+#: Mean cost of a safe solve, in iterations + 1, up to which there is nothing to learn.
+TINY = 4.0
+#: Share of the safe ω's total that a learner may lose in the end, and after 20 solves.
+SHARE, SHARE_AT_20 = 0.03, 0.1
+#: Weight of the newest safe solve in their mean, at least.
+NEWEST = 0.2
+
 
 class Baseline:
-    """The guarded solver's ledger; elsewhere just a limit that only a catastrophe exceeds."""
+    """The account of one solver: what was spent, and what the safe ω would have cost.
+
+    Parameters
+    ----------
+    seed : int
+        Of the draws of audits.
+    strict : bool
+        Whether the guarded solver's bound must hold, whose audits are drawn at random (`Ledger`).
+    """
+
+    _REMEMBERED = ("solves", "safe_solves", "mean", "spent", "estimate", "largest")
 
     def __init__(self, *, seed: int = 0, strict: bool = False) -> None:
-        self.strict, self.ledger, self.largest = strict, Ledger(seed), 0.0
+        self.strict, self.ledger = strict, Ledger(seed)
+        self.solves = self.safe_solves = 0
+        self.mean = self.spent = self.estimate = self.largest = 0.0
+
+    @property
+    def tiny(self) -> bool:
+        """Whether the safe ω takes so few iterations that there is nothing to learn."""
+        return 0.0 < self.mean <= TINY
 
     def due(self) -> bool:
         """Whether the coming solve is to be played at the safe ω."""
-        return self.strict and self.ledger.audit()
+        if self.strict and self.ledger.audit():
+            return True
+        share = max(SHARE, SHARE_AT_20 * sqrt(20.0 / max(self.solves, 1)))
+        return not self.safe_solves or self.tiny or self.spent > (1.0 + share) * self.estimate + self.mean
 
     def limit(self) -> float:
-        """Iterations after which a trial is cut off; 0 for none."""
+        """Iterations after which a trial is cut off: in a strict account early, else what only a catastrophe exceeds."""
         if self.strict:
             return float(self.ledger.limit())
         return 50.0 + 10.0 * self.largest if self.largest else 0.0
 
     def enter(self, cost: float, *, safe: bool, ratio: float | None) -> None:
-        """A solve cost this much, in iterations + 1."""
+        """A solve cost this much, in iterations + 1.
+
+        Parameters
+        ----------
+        safe : bool
+            Whether it was played at the safe ω.
+        ratio : float or None
+            Predicted cost at the safe ω over that of the choice; None where the learner predicts nothing.
+        """
         if self.strict:
             self.ledger.enter(int(cost - 1.0), safe)
+        self.solves += 1
+        self.spent += cost
         self.largest = max(0.99 * self.largest, cost)
+        if safe:
+            self.safe_solves += 1
+            self.mean += max(NEWEST, 1.0 / self.safe_solves) * (cost - self.mean)
+            self.estimate += cost
+        else:
+            self.estimate += self.mean if ratio is None else ratio * cost
 
     def savings(self) -> tuple[float, float] | None:
         """Share of the safe ω's cost that was saved, and its standard error; None where that isn't known."""
@@ -35,9 +84,10 @@ class Baseline:
 
     def state(self) -> dict[str, Any]:
         """Plain numbers."""
-        return {"ledger": self.ledger.state(), "largest": self.largest}
+        return {"ledger": self.ledger.state(), **{name: getattr(self, name) for name in self._REMEMBERED}}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over what `state` returned."""
+        """Take over what `state` returned; raises KeyError, TypeError or ValueError for anything else."""
         self.ledger.restore(state["ledger"])
-        self.largest = float(state["largest"])
+        for name in self._REMEMBERED:
+            setattr(self, name, type(getattr(self, name))(state[name]))
