@@ -4,7 +4,7 @@ env = .setup/$(PETSC).env
 use = . ./$(env) &&
 lint = .venv-lint/bin
 
-.PHONY: help demo demo-c demo-fortran demo-dolfinx test lint bench bench-learning clean
+.PHONY: help demo demo-c demo-fortran demo-dolfinx test petsc-suite lint bench bench-learning clean
 
 help:
 	@echo "make demo          heat simulation with omega = 1 and with learned omega (sets up what it needs)"
@@ -12,6 +12,7 @@ help:
 	@echo "make demo-fortran  and for a Fortran one"
 	@echo "make demo-dolfinx  and for a DOLFINx script, where DOLFINx is installed"
 	@echo "make test          all tests; ARGS=... is passed to pytest"
+	@echo "make petsc-suite   PETSc's own regression tests, with its SOR and with sorlearn; ARGS=--help"
 	@echo "make bench         all measurements, slow: learning, wall clock, inodes, memory"
 	@echo "make bench-learning  how near the best omega every learner comes: table and regret plot"
 	@echo "make lint          ruff and mypy"
@@ -36,6 +37,9 @@ demo-dolfinx: $(env)
 test: $(env)
 	$(if $(ARGS),,@echo "all tests: about ten minutes on two cores; a part of them: make test ARGS=tests/test_options.py")
 	@$(use) python3 -m pytest -rs $(ARGS)
+
+petsc-suite: $(env)
+	@$(use) PYTHONPATH="$$PWD/tests:$$PYTHONPATH" python3 -u -m petsc_suite $(ARGS)
 
 $(lint)/ruff: $(env) Makefile
 	@$(use) python3 -m venv .venv-lint
