@@ -160,7 +160,7 @@ class Runner:
 
     def native(self, program: Path, ranks: int, arguments: str) -> Run:
         """A run without sorlearn, which gives the same each time: from an earlier one, where there is one."""
-        key = hashlib.sha1(self._recorder.read_bytes() + f"{program} {ranks} {arguments}".encode()).hexdigest()
+        key = hashlib.sha1(self._recorder.read_bytes() + f"{program.name} {ranks} {arguments}".encode()).hexdigest()
         kept = self._memory / f"{key}.json"
         if kept.exists():
             values = json.loads(kept.read_text())
