@@ -42,6 +42,13 @@ def test_where_native_fails_the_reason_must_be_the_same():
     native = NATIVE._replace(status=91, solves=[SOLVE._replace(reason=-11)])
     assert comparing.failures(native, native) == []
     assert comparing.failures(native, native._replace(solves=[SOLVE._replace(reason=-9)]))
+    assert comparing.failures(native, NATIVE) == []
+
+
+def test_what_native_refuses_must_be_refused():
+    native = NATIVE._replace(status=56, solves=[SOLVE._replace(error=56, reason=0)])
+    assert comparing.failures(native, native) == []
+    assert comparing.failures(native, NATIVE)
 
 
 def test_one_bit_is_not_exact():

@@ -25,6 +25,8 @@ WAYS = {
 }
 #: Those that are run with inner solvers, which nobody guards, and where each learner holds ω.
 _INNER_WAYS = ("fixed", "auto")
+#: Trust-region solvers: who calls them insists on their types, so that none can stand in for them.
+_UNGUARDED = {"gltr", "nash", "qcg", "stcg"}
 #: Native runs start Python, too, so that this makes no difference; and everything is said that can be compared.
 _ALL = "-python -options_left -malloc_dump -ksp_converged_reason -snes_converged_reason"
 #: Preconditioners of inner solvers whose place SOR takes.
@@ -144,6 +146,13 @@ def _arguments(test: Test, flags: str, kinds: dict[str, str]) -> str:
     return " ".join([test.arguments, *(flags.format(p=prefix, ksp=ksp) for prefix, ksp in kinds.items()), _ALL])
 
 
+def _possible(place: str, kinds: set[str]) -> set[str]:
+    """The ways that make sense in this place with solvers of these types."""
+    if place == "inner":
+        return set(_INNER_WAYS)
+    return set(WAYS) - {"guarded"} if kinds & _UNGUARDED else set(WAYS)
+
+
 def _way(name: str, native: Run, run: Run, richardson: bool) -> Way:
     failures, notes = comparing.failures(native, run), comparing.notes(native, run)
     if name == "fixed":
@@ -209,5 +218,6 @@ def run_case(
         run = runner.run(program, test.ranks, _arguments(test, WAYS[name], dict.fromkeys(prefixes, "gmres") | kinds))
         return _way(name, native, run, case.richardson)
 
-    names = [name for name in ways if place == "outer" or name in _INNER_WAYS]
+    possible = _possible(place, set(kinds.values()))
+    names = [name for name in ways if name in possible]
     return case._replace(ways=dict(zip(names, each(way, names))))

@@ -122,8 +122,16 @@ def _named(ends: Iterable[tuple[int, int]]) -> str:
     return ", ".join(f"error {error} reason {reason}" for error, reason in sorted(set(ends))) or "none"
 
 
+def _mends(native: Run, run: Run) -> bool:
+    """Whether all converges where some of the native solves didn't; a refusal isn't there to be mended."""
+    lost = _ends(native)
+    return run.status == 0 and not _ends(run) and bool(lost) and all(reason < 0 for _, reason in lost)
+
+
 def failures(native: Run, run: Run) -> list[str]:
-    """What ends worse than natively, or, where that ends badly, otherwise."""
+    """What ends worse than natively, or, where that ends badly, otherwise badly."""
+    if _mends(native, run):
+        return trouble(native, run)
     found = []
     if native.status != run.status:
         found.append(f"exit status {native.status} -> {run.status}")
