@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -173,26 +172,22 @@ class Runner:
         return run
 
     def run(self, program: Path, ranks: int, arguments: str) -> Run:
-        """Run a program in an empty folder."""
-        prefix = self.installation.prefix
-        words = shlex.split(re.sub(r"\$\{?w?PETSC_DIR\}?", str(prefix), arguments))
-        command = [str(program), *words]
-        if ranks > 1:
-            command = ["mpiexec", "-n", str(ranks), *command]
+        """Run a program in an empty folder; its arguments are a shell's, as PETSc's tests have them."""
+        arguments = re.sub(r"\$\{?w?PETSC_DIR\}?", str(self.installation.prefix), arguments)
+        start = f"mpiexec -n {ranks} " if ranks > 1 else ""
         for _ in range(_TRIES):
-            run = self._once(command)
+            run = self._once(start, f"{program} {arguments}")
             if not _NOT_STARTED.search(run.err + run.out):
                 break
         return run
 
-    def _once(self, command: list[str]) -> Run:
+    def _once(self, start: str, command: str) -> Run:
         with tempfile.TemporaryDirectory() as name, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             folder, record = Path(name, "run"), Path(name, "record")
             folder.mkdir()
-            preload = ["nice", "env", f"LD_PRELOAD={self._recorder}", f"PETSC_SUITE_RECORD={record}"]
-            at = command.index("-n") + 2 if command[0] == "mpiexec" else 0
+            preload = f"nice env LD_PRELOAD={self._recorder} PETSC_SUITE_RECORD={record} "
             process = subprocess.Popen(
-                [*command[:at], *preload, *command[at:]],
+                ["bash", "-c", f"exec {start}{preload}{command}"],
                 cwd=folder, env=self._env, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True,
             )  # fmt: skip
             status, seconds = _wait(process)
@@ -200,7 +195,7 @@ class Runner:
             for file in (out, err):
                 file.seek(0)
                 texts.append(file.read().decode(errors="replace").replace(name, "."))
-            return Run(shlex.join(command), status, *texts, seconds, _read(record))
+            return Run(start + command, status, *texts, seconds, _read(record))
 
 
 def _wait(process: subprocess.Popen) -> tuple[int | None, float]:
