@@ -13,7 +13,7 @@ from conftest import ENVIRONMENT
 from petsc_suite import blocks, comparing
 from petsc_suite.__main__ import BUILD
 from petsc_suite.cases import run_case
-from petsc_suite.installation import NoExamples, find
+from petsc_suite.installation import Missing, find
 from petsc_suite.running import Run, Runner, Solve
 
 SOLVE = Solve(0, 0, 0, "", "gmres", "sor", "seqaij", 100, 0, 5, 2, 1e-6, 0.5, 1.0, 6, 1.0, 1.0)
@@ -79,7 +79,7 @@ CASES = """
 def runner():
     try:
         return Runner(find(BUILD), ENVIRONMENT)
-    except NoExamples as error:
+    except Missing as error:
         pytest.skip(str(error))
 
 

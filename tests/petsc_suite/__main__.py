@@ -13,7 +13,7 @@ from pathlib import Path
 from . import reporting
 from .blocks import Test, tests
 from .cases import PLACES, WAYS, Case, run_case
-from .installation import Installation, NoExamples, find
+from .installation import Installation, Missing, find
 from .running import ROOT, Runner
 
 #: Folders whose examples solve linear systems in the ways applications do.
@@ -107,7 +107,7 @@ def _cases(installation: Installation, options: argparse.Namespace) -> list[tupl
 
 
 def _run(options: argparse.Namespace) -> None:
-    """Run what is wanted and hasn't been run; its results replace earlier ones.  Raises NoExamples."""
+    """Run what is wanted and hasn't been run; its results replace earlier ones.  Raises Missing."""
     installation = find(BUILD)
     runner = Runner(installation)
     earlier = reporting.read(options.results)
@@ -139,7 +139,7 @@ def main() -> int:
     try:
         if not options.report:
             _run(options)
-    except NoExamples as error:
+    except Missing as error:
         print(f"petsc-suite: {error}", file=sys.stderr)
         return 2
     cases = [case for case in reporting.read(options.results) if _is_wanted(options, case)]

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 from .running import Run, Solve
 
+#: What sorlearn shows of itself in a view: a line, and those that stand below it.
+_VIEW = re.compile(r"^( *)sorlearn: learner.*\n(?:\1 *\S.*\n)*", re.M)
 #: Lines by which the two differ rightly: the preconditioner's part of a view, the options, blank ones.
 _OWN = re.compile(
-    r"^\s*(type: (sor|python)|Python: |sorlearn: |omega = .* safe omega|SOR: type = |Python context"
-    r"|type = local_symmetric, iter|type = \w+, iterations = )"
+    r"^\s*(type: (sor|python)|Python: |type = \w+, iterations = )"
     r"|^(#(PETSc|End)|-\w+( |$)|WARNING! There are opt|There (are|is|were) |Option left: |\s*$)",
     re.I,
 )
@@ -70,7 +71,7 @@ class Accuracy(NamedTuple):
 
 
 def _text(run: Run) -> list[str]:
-    common = re.sub("with (sor|python) preconditioning", "with PC preconditioning", run.out)
+    common = re.sub("with (sor|python) preconditioning", "with PC preconditioning", _VIEW.sub("", run.out))
     return [line.rstrip() for line in common.splitlines() if not _OWN.match(line)]
 
 

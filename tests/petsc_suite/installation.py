@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shlex
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -15,8 +17,8 @@ _EXAMPLES = Path("/usr/share/petsc")
 _RECORDER = Path(__file__).with_name("recorder.c")
 
 
-class NoExamples(Exception):
-    """The examples of the PETSc that is used here aren't installed; the message says what is missing."""
+class Missing(Exception):
+    """PETSc, its examples or petsc4py isn't installed; the message says what."""
 
 
 class Installation(NamedTuple):
@@ -80,18 +82,20 @@ def _pkg_config(*flags: str) -> str:
             ["pkg-config", *flags, "PETSc"], check=True, capture_output=True, text=True
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError) as error:
-        raise NoExamples("pkg-config finds no PETSc (PKG_CONFIG_PATH?)") from error
+        raise Missing("pkg-config finds no PETSc (PKG_CONFIG_PATH?)") from error
 
 
 def find(build: Path) -> Installation:
-    """The PETSc that pkg-config finds, with its examples; raises NoExamples.
+    """The PETSc that pkg-config finds, with its examples; raises Missing.
 
     Programs go to `build`, in a folder of this version.
     """
+    if importlib.util.find_spec("petsc4py") is None:
+        raise Missing(f"{sys.executable} has no petsc4py")
     version = _pkg_config("--modversion")
     prefix = _EXAMPLES / ".".join(version.split(".")[:2])
     if not (prefix / "share/petsc/examples/config/testparse.py").exists():
-        raise NoExamples(f"the examples of PETSc {version} aren't installed (Debian: libpetsc3.x-dev-examples)")
+        raise Missing(f"the examples of PETSc {version} aren't installed (Debian: libpetsc3.x-dev-examples)")
     configuration = Path(_pkg_config("--variable=includedir"), "petscconf.h").read_text()
     return Installation(
         prefix,

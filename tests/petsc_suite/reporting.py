@@ -58,15 +58,20 @@ def _iterations(cases: list[Case], name: str) -> str:
     long = _long(cases, name)
     native, ours = sum(case.iterations for case in long), sum(case.ways[name].iterations for case in long)
     return (
-        f"{ours / max(native, 1):.3f} of native's iterations in {len(long)} sequences of {LONG} solves and more, "
-        f"above {MORE} in {len(dearer(cases, name))}"
+        f"{ours} for native's {native} iterations in {len(long)} sequences of {LONG} solves and more "
+        f"({ours / max(native, 1):.3f}), more than {MORE} times in {len(dearer(cases, name))}"
     )
+
+
+def _run(cases: list[Case]) -> list[str]:
+    """The ways that have been run."""
+    return [name for name in WAYS if any(name in case.ways for case in cases)]
 
 
 def table(cases: list[Case]) -> str:
     """Some lines on every way, and on the sequences that cost more."""
     lines = []
-    for name in WAYS:
+    for name in _run(cases):
         lines.append(f"{name}: {_iterations(cases, name)}; {_accuracy(cases, name)}")
         for case in dearer(cases, name):
             way = case.ways[name]
@@ -83,13 +88,10 @@ def summary(cases: list[Case]) -> str:
     well = [case for case in ran if case.status == 0]
     tests = len({(case.folder, case.block) for case in ran})
     parts = [f"{len(ran)} cases of {tests} tests, native SOR ends {len(well)} well"]
-    for name in WAYS:
+    for name in _run(ran):
         with_it = [case for case in ran if name in case.ways]
         good = [case for case in with_it if not case.ways[name].failures]
         both = [sum(case.status == 0 for case in some) for some in (good, with_it)]
         rest = [len(some) - count for some, count in zip((good, with_it), both)]
-        parts.append(
-            f"{name} ends as native {both[0]}/{both[1]} well and {rest[0]}/{rest[1]} badly, "
-            f"> {MORE} x iterations {len(dearer(cases, name))}"
-        )
+        parts.append(f"{name} as native {both[0]}/{both[1]} of them and {rest[0]}/{rest[1]} of the others")
     return "; ".join(parts)
