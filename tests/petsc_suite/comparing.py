@@ -71,7 +71,7 @@ class Accuracy(NamedTuple):
 
 
 def _text(run: Run) -> list[str]:
-    common = re.sub("with (sor|python) preconditioning", "with PC preconditioning", _VIEW.sub("", run.out))
+    common = re.sub(r"\b(with|PCType:) (sor|python( sorlearn\.PC)?) +", r"\1 PC ", _VIEW.sub("", run.out))
     return [line.rstrip() for line in common.splitlines() if not _OWN.match(line)]
 
 
