@@ -95,9 +95,12 @@ CASES = {
         outer snes/tutorials/ex19.c runex19_fdcoloring_ds_baij""",
     "several unknowns a node": """
         outer ksp/ksp/tutorials/ex56.c runex56_nns
-        outer ts/tutorials/ex10.c runex10_2
-        outer ts/tutorials/ex10.c runex10_3""",
+        outer snes/tutorials/ex19.c runex19_17
+        outer snes/tutorials/ex19.c runex19_tfqmr
+        outer snes/tutorials/ex19.c runex19_bcgsl""",
     "systems that one to seven iterations solve": """
+        outer ts/tutorials/ex10.c runex10_2
+        outer ts/tutorials/ex10.c runex10_3
         outer ts/tutorials/ex20fwd.c runex20fwd_2
         outer ts/tutorials/ex40.c runex40_d
         outer ts/tutorials/ex40.c runex40_m
