@@ -92,17 +92,6 @@ CASES = {
         outer snes/tests/ex69.c runex69_5
         outer snes/tests/ex69.c runex69_7
         outer snes/tutorials/ex16.c runex16_3""",
-    "what native SOR refuses": """
-        outer ksp/ksp/tests/ex22.c runex22_3
-        outer ksp/ksp/tests/ex54.c runex54_1
-        outer ksp/ksp/tutorials/ex2.c runex2_symmetric_pc
-        outer ksp/ksp/tutorials/ex15.c runex15_tsirm
-        outer snes/tutorials/ex15.c runex15_4
-        outer snes/tutorials/ex19.c runex19_cgne
-        outer snes/tutorials/ex48.c runex48_1
-        outer ts/tutorials/power_grid/ex3sa.c runex3sa_1""",
-    "a function that is differenced, with solves inside": """
-        outer ts/tests/ex3.c runex3_euler""",
     "matrices that SOR can't have, or not with every omega": """
         outer snes/tutorials/ex19.c runex19_fdcoloring_ds_baij""",
     "several unknowns a node": """
