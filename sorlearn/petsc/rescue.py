@@ -68,7 +68,7 @@ class Rescue:
         self._user = tolerances.Tolerances(1e-5, 1e-50, 1e4, 10000)
         self._ksp: Any = None  # from prepare to give_back
         self._changed: dict[str, float] = {}  # tolerances that the KSP has now and that aren't the user's
-        self._early = self._lenient = self._was_cut = False
+        self._early = self._lenient = self._limited = False
         self._guess: Any = None
         self._test = UserTest()
 
@@ -84,7 +84,7 @@ class Rescue:
 
     def prepare(self, ksp: Any, x: Any, decision: Decision) -> None:
         """Keep what a repair would need, and tighten the tolerances."""
-        self.applied_transpose = self._was_cut = False
+        self.applied_transpose = self._limited = False
         self._decision, self._ksp = decision, ksp
         if decision.tighten or decision.tighten_atol:
             self._early = ksp.handle not in outer_of and test_of(ksp).default
@@ -123,13 +123,13 @@ class Rescue:
             if not iterations:
                 return 1
             self._give_back_tolerances()
-        if not limit or self._was_cut:
+        if not limit or self._limited:
             return 0
-        if iterations < limit:
-            return limit - iterations
-        self._was_cut = iterations < self._ksp.max_it
-        if self._was_cut:
-            self._change(max_it=iterations)
+        if iterations < limit - 1:
+            return limit - 1 - iterations
+        self._limited = limit < self._ksp.max_it
+        if self._limited:
+            self._change(max_it=limit)
         return 0
 
     def _give_back_tolerances(self) -> None:
@@ -163,7 +163,7 @@ class Rescue:
         """
         before, iterations, reason = first_residual(ksp), ksp.getIterationNumber(), ksp.getConvergedReason()
         outcome = Outcome(iterations, reason)
-        if self._was_cut and reason == _MAX_IT:
+        if self._limited and reason == _MAX_IT:
             outcome = self._continue(ksp, b, x, outcome)
         if outcome.reason < 0:
             outcome = self._repair(ksp, b, x, outcome)
