@@ -112,6 +112,9 @@ class UserTest:
         """
         A, P = ksp.getOperators()
         test, own = test_of(ksp), ksp.getResidualNorm()
+        initial = nonzero_guess and test.from_initial
+        if initial and guess is None:
+            return None
         if not self._vectors:
             self._vectors = [b.duplicate(), b.duplicate()]
         r, z = self._vectors
@@ -136,9 +139,6 @@ class UserTest:
 
         residual(x)
         true, safe = r.norm(), own if omega == omega_safe else norms(omega_safe)[0]
-        initial = nonzero_guess and test.from_initial
-        if initial and guess is None:
-            return None
         if initial:
             residual(guess)
         else:
