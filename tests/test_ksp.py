@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, run
 from petsc4py import PETSc
-from systems import fill, from_options, laplacian, native, random_rhs, true_residual
+from systems import fill, from_options, laplacian, native, random_rhs, true_residual, user_test
 from test_clients import SOLVED
 
 from sorlearn.tuning.ledger import CONSTANT, CUT, Ledger
@@ -20,7 +20,6 @@ DIVERGED_ITS = int(PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT)
 #: ω = 1.9 takes four times the iterations of ω = 1 here.
 HELMHOLTZ = -2.0
 _numbers = itertools.count()
-
 
 
 def guarded(A, ksp_type="cg", **options):
@@ -197,23 +196,16 @@ def test_a_trial_is_cut_off_and_continued(ksp_type):
 @pytest.mark.parallel(1, 2)
 @pytest.mark.parametrize("kind", [trying, guarded])
 @pytest.mark.parametrize(("ksp_type", "shift"), [("gmres", 0.3), ("cg", 0.0), ("cg", HELMHOLTZ), ("bcgs", 0.0)])
-def test_no_answer_is_twice_worse_than_native(kind, ksp_type, shift):
-    """GMRES "converges" at ω = 1.9 to a wrong answer of the indefinite system.
-
-    BiCGStab's residual jumps: what native SOR happens to leave beyond the tolerance is no measure for one solve.
-    """
+def test_answers_pass_the_users_own_test(kind, ksp_type, shift):
+    """GMRES "converges" at ω = 1.9 to a wrong answer of the indefinite system."""
     A = laplacian(24, shift)
-    options = {"ksp_rtol": 1e-6, "ksp_max_it": 2000}
-    ksp, sor = kind(A, ksp_type, **options), native(A, ksp_type=ksp_type, **options)
-    ratios = []
+    ksp, tests = kind(A, ksp_type, ksp_rtol=1e-6, ksp_max_it=2000), []
     for seed in range(40):
         b, x = random_rhs(A, seed)
         ksp.solve(b, x)
         assert ksp.getConvergedReason() > 0
-        ratios.append(true_residual(A, b, x))
-        sor.solve(b, x)
-        ratios[-1] /= true_residual(A, b, x)
-    assert max(ratios) <= (4.0 if ksp_type == "bcgs" else 2.0), [round(ratio, 2) for ratio in ratios]
+        tests.append(user_test(ksp, b, x))
+    assert max(tests) <= 3.0 and np.sum(np.array(tests) > 1.5) <= 1, np.round(tests, 2)
 
 
 # -- what the user set on the outer solver

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, run
 from petsc4py import PETSc
-from systems import fill, laplacian, native, random_rhs, solver, true_residual
+from systems import fill, laplacian, native, random_rhs, solver, true_residual, user_test
 
 import sorlearn
 
@@ -176,9 +176,16 @@ CODES = PETSc.Sys.getVersion() < (3, 20)
 
 
 class Outcome(NamedTuple):
+    """How a solve ended, and what is left of the user's test."""
+
     reason: int
-    residual: float
+    left: float
     error: bool = False
+
+
+def left_of_test(ksp, b, x):
+    """What is left of the user's test; 0 where nothing but rounding can be left."""
+    return 0.0 if true_residual(ksp.getOperators()[0], b, x) < 1e-14 else user_test(ksp, b, x)
 
 
 def solve(matrices, make, solves=8, **options):
@@ -194,7 +201,7 @@ def solve(matrices, make, solves=8, **options):
         except PETSc.Error:
             outcomes.append(Outcome(0, 0.0, error=True))
         else:
-            outcomes.append(Outcome(ksp.getConvergedReason(), true_residual(A, b, x)))
+            outcomes.append(Outcome(ksp.getConvergedReason(), left_of_test(ksp, b, x)))
     if not any(outcome.error for outcome in outcomes):  # PETSc can't destroy in the midst of a solve
         ksp.destroy()
     return outcomes
@@ -218,8 +225,7 @@ def test_as_good_an_answer(ksp_type, complaints):
         for number, options in enumerate(LEARNERS):
             got = solve(make(), solver, prefix=f"l{number}_", ksp_type=ksp_type, **options)
             assert all(outcome.reason > 0 for outcome in (*expected, *got)), name
-            worst = [max(2.0 * outcome.residual, RTOL) for outcome in expected]
-            assert all(outcome.residual <= limit for outcome, limit in zip(got, worst)), (name, got, expected)
+            assert all(outcome.left <= 3.0 for outcome in got), (name, got, expected)
         said = complaints()
         assert all("takes omega = 1 only" in line for line in said), said
 
@@ -303,14 +309,14 @@ def test_negative_diagonal_on_one_rank():
             b, x = random_rhs(A, seed)
             ksp.solve(b, x)
             assert ksp.getConvergedReason() > 0
-            found.append(true_residual(A, b, x))
+            found.append(user_test(ksp, b, x))
         return found
 
     for rank in range(PETSc.COMM_WORLD.size):
-        expected = outcomes(native, rank)
+        assert max(outcomes(native, rank)) <= 1.01
         for number, options in enumerate(LEARNERS):
             got = outcomes(solver, rank, prefix=f"rank{rank}{number}_", **options)
-            assert all(a <= max(2.0 * b, RTOL) for a, b in zip(got, expected)), (got, expected)
+            assert max(got) <= 3.0, got
 
 
 @pytest.mark.parallel(2)
@@ -410,7 +416,7 @@ def test_singular_with_null_space(ksp_type, complaints):
         A.setNullSpace(PETSc.NullSpace().create(constant=True))
         return A
 
-    def residuals(make, **options):
+    def tests(make, **options):
         A = neumann()
         ksp = make(A, ksp_type=ksp_type, ksp_rtol=RTOL, **options)
         found = []
@@ -420,12 +426,11 @@ def test_singular_with_null_space(ksp_type, complaints):
             ksp.solve(b, x)
             assert ksp.getConvergedReason() > 0
             assert abs(x.sum()) < 1e-6 * x.norm()
-            found.append(true_residual(A, b, x))
+            found.append(user_test(ksp, b, x))
         ksp.destroy()
         return found
 
-    expected = residuals(native)
+    assert max(tests(native)) <= 1.01
     for number, options in enumerate(LEARNERS):
-        got = residuals(solver, prefix=f"null{number}_", **options)
-        assert all(a <= max(2.0 * b, RTOL) for a, b in zip(got, expected))
+        assert max(tests(solver, prefix=f"null{number}_", **options)) <= 3.0
     assert complaints() == []

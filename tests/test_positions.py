@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from petsc4py import PETSc
-from systems import CLASS, laplacian, random_rhs, true_residual
+from systems import CLASS, laplacian, random_rhs, true_residual, user_test
 
 import sorlearn
 import sorlearn.petsc.pc
@@ -118,6 +118,7 @@ class Run(NamedTuple):
     iterations: list
     history: np.ndarray
     residuals: list
+    left: list  # what is left of the outer solver's test
     view: str
 
 
@@ -179,7 +180,7 @@ def solve(place, pc, more, tmp_path, solves=8):
     database.prefixPop()
     ksp = build(place.on)
     A = ksp.getOperators()[0]
-    iterations, history, residuals = [], [], []
+    iterations, history, residuals, left = [], [], [], []
     ksp.setConvergenceHistory(reset=True)
     for seed in range(solves):
         b, x = random_rhs(A, seed)
@@ -188,7 +189,8 @@ def solve(place, pc, more, tmp_path, solves=8):
         iterations.append(ksp.getIterationNumber())
         history.extend(ksp.getConvergenceHistory())
         residuals.append(true_residual(A, b, x))
-    run = Run(iterations, np.array(history), residuals, view_of(ksp, tmp_path))
+        left.append(residuals[-1] / RTOL if place.prefixes else user_test(ksp, b, x))
+    run = Run(iterations, np.array(history), residuals, left, view_of(ksp, tmp_path))
     ksp.destroy()
     for name in database.getAll():
         if name.startswith("pos_"):
@@ -237,7 +239,7 @@ def test_learning_positions_learn_and_answer_as_well(tmp_path):
         expected, run = native(plain, tmp_path), learned(place, tmp_path)
         assert run.view is None or said(run)[0] == {LEARNS}, name
         assert len(set(run.history) - set(expected.history)) > len(run.history) // 4, name
-        assert all(a <= max(2.0 * b, 2.0 * RTOL) for a, b in zip(run.residuals, expected.residuals)), name
+        assert max(run.left) <= (1.01 if place.prefixes else 3.0), (name, run.left)
 
 
 def test_eigenvalues_are_estimated_at_the_safe_omega(monkeypatch):
