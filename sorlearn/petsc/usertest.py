@@ -108,7 +108,7 @@ class UserTest:
         guess : Vec or None
             The initial guess, where it was kept.
         before : float or None
-            First residual norm in the KSP's own norm.
+            First residual norm in the KSP's own norm, where that is known.
         """
         A, P = ksp.getOperators()
         test, own = test_of(ksp), ksp.getResidualNorm()
@@ -144,9 +144,9 @@ class UserTest:
         else:
             b.copy(r)
         scale = r.norm()
-        others = [omega_safe] * (omega != omega_safe) + [omega] * (nonzero_guess and not initial)
-        found = norms(*others)
-        own_scale = found.pop() if nonzero_guess and not initial else before
+        unknown = before is None or (nonzero_guess and not initial)
+        found = norms(*[omega_safe] * (omega != omega_safe), *[omega] * unknown)
+        own_scale = found.pop() if unknown else before
         safe_scale = found.pop() if found else own_scale
         if not (own > 0.0 and safe > 0.0 and true > 0.0 and scale > 0.0 and own_scale and safe_scale):
             return None
