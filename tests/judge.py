@@ -107,5 +107,5 @@ class Judge(sorlearn.PC):
 def _write():
     if FILE in os.environ:
         with open(os.environ[FILE], "w") as file:
-            json.dump([{name: getattr(judge, name) for name in ("tests", "ratios", "iterations", "checks")} for judge in _all],
-                      file)  # fmt: skip
+            names = ("tests", "ratios", "iterations", "checks")
+            json.dump([{name: getattr(judge, name) for name in names} for judge in _all], file)

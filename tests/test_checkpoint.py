@@ -85,7 +85,7 @@ def test_saved_every_so_many_solves_and_at_the_end(tmp_path, monkeypatch):
     tuned = Session("a_", kin("a_"), Settings(save=str(path)), print)
     solves = []
     for _ in range(35):
-        decision = tuned.decide(NO_CONTEXT, True, 10**6)
+        tuned.decide(NO_CONTEXT, True, 10**6)
         tuned.charge(Solve(Outcome(10, 2)))
         solves.append(checkpoint.load(str(path), "a_")["solves"] if path.exists() else 0)
     assert solves == [solve - solve % 10 for solve in range(1, 36)]
@@ -232,7 +232,7 @@ def test_seconds_are_cut_as_before():
         costs = []
         tuned.learner.update = lambda choice, loss: costs.append(loss)
         for second in seconds:
-            decision = tuned.decide(USER, True, 0)
+            tuned.decide(USER, True, 0)
             tuned.charge(Solve(Outcome(10, 2), seconds=second))
         return costs
 
@@ -253,7 +253,7 @@ def test_a_solver_that_joins_a_group_leaves_its_learner_alone(tmp_path):
     registry = Registry()
     first = registry.session("a_", options, print, False)
     for _ in range(50):
-        decision = first.decide(USER, False, 10**6)
+        first.decide(USER, False, 10**6)
         first.charge(Solve(Outcome(10, 2)))
     learned = json.dumps(first.learner.state(), default=checkpoint._plain)
     second = registry.session("b_", options, print, False)
@@ -265,7 +265,7 @@ def test_a_solver_that_joins_a_group_leaves_its_learner_alone(tmp_path):
 def good_state(learner="auto"):
     tuned = Session("a_", kin("a_"), Settings(learner=learner, context_min=0.0, context_max=1.0), print)
     for _ in range(40):
-        decision = tuned.decide(USER, False, 10**6)
+        tuned.decide(USER, False, 10**6)
         tuned.charge(Solve(Outcome(10, 2)))
     return tuned
 

@@ -12,7 +12,8 @@ SURFACE = [
     "tuning.session:Session.__init__", "tuning.session:Session.decide", "tuning.session:Session.charge",
     "tuning.session:Session.repeated", "tuning.session:Session.save", "tuning.session:Session.state",
     "tuning.session:Session._write", "tuning.session:Session._count", "tuning.session:Session._judge",
-    "tuning.registry:Registry.acquire", "tuning.registry:Registry.release", "tuning.registry:Registry.session", "tuning.accuracy:Accuracy.due",
+    "tuning.registry:Registry.acquire", "tuning.registry:Registry.release", "tuning.registry:Registry.session",
+    "tuning.accuracy:Accuracy.due",
     "tuning.accuracy:Accuracy.tightening", "tuning.accuracy:Accuracy.note", "tuning.accuracy:Accuracy.earn",
     "tuning.accuracy:Accuracy.hopeless", "tuning.vetoes:Vetoes.allows", "tuning.vetoes:Vetoes.fallback",
     "tuning.vetoes:Vetoes.waiting", "tuning.vetoes:Vetoes.failed", "tuning.vetoes:Vetoes.charge",
@@ -134,7 +135,8 @@ def test_no_way_to_the_other_ranks(tmp_path):
 def test_a_solver_rebuilt_every_step_says_it_once(tmp_path):
     script = tmp_path / "app.py"
     script.write_text(REBUILT.format(tests=str(ROOT / "tests")))
-    env = {"SORLEARN_TEST_FAULT": "tuning.session:Session.charge", "SORLEARN_TEST_AFTER": "2", "SORLEARN_TEST_RANK": "0"}
+    where = "tuning.session:Session.charge"
+    env = {"SORLEARN_TEST_FAULT": where, "SORLEARN_TEST_AFTER": "2", "SORLEARN_TEST_RANK": "0"}
     result = run(2, sys.executable, script, env=env, cwd=tmp_path, timeout=60)
     assert result.stderr.count("sorlearn: ") == 1, result.stderr
 

@@ -78,6 +78,7 @@ def test_the_oldest_kinds_are_forgotten():
 ])  # fmt: skip
 def test_a_group_of_like_solvers_shares_one_learner(one, two, shared):
     registry = Registry()
-    first, second = (registry.session(name, Settings(**each), print, False) for name, each in (("a_", one), ("b_", two)))
+    first = registry.session("a_", Settings(**one), print, False)
+    second = registry.session("b_", Settings(**two), print, False)
     assert (first.learner is second.learner) is shared
     assert first.accuracy is not second.accuracy

@@ -55,13 +55,22 @@ def other_operator():
 
 
 class Case(NamedTuple):
-    """Matrices, options, whether the guess isn't zero, which solve, and whether its residual is measured against."""
+    """Matrices, options, and how the application solves.
+
+    Attributes
+    ----------
+    guess, history : bool
+        Whether there is an initial guess, and whether the application keeps a history of residuals.
+    from_first : bool
+        Whether it is the guess's residual that is measured against.
+    """
 
     make: object = symmetric
-    options: dict = {}  # noqa: RUF012
+    options: dict = {}
     guess: bool = False
     solve: str = "solve"
     from_first: bool = False
+    history: bool = False
 
 
 CG, GMRES, NATURAL = {"ksp_type": "cg"}, {"ksp_type": "gmres"}, {"ksp_type": "cg", "ksp_norm_type": "natural"}
@@ -81,6 +90,8 @@ CASES = {
     "null space, gmres, guess": Case(neumann, GMRES, guess=True),
     "P is not A": Case(other_operator, GMRES),
     "P is not A, guess": Case(other_operator, GMRES, guess=True),
+    "history": Case(unsymmetric, GMRES, history=True),
+    "history, first residual": Case(unsymmetric, {**GMRES, **FIRST}, guess=True, from_first=True, history=True),
     "transposed": Case(symmetric, GMRES, solve="solveTranspose"),
     "transposed, guess": Case(symmetric, GMRES, guess=True, solve="solveTranspose"),
 }
@@ -94,6 +105,8 @@ def measured(case, omega, omega_safe=1.0):
     ksp.setOperators(A, P)
     tuner, found = ksp.getPC().getPythonContext(), []
     tuner.wanted = omega
+    if case.history:
+        ksp.setConvergenceHistory(reset=True)
     b, x = random_rhs(A, 1)
     if A.getNullSpace():
         A.getNullSpace().remove(b)
