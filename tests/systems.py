@@ -125,3 +125,5 @@ class Trial(PC):
             session.learner.choose = lambda context: Choice(self.wanted)
             session.learner.update = lambda choice, loss: None
             session.learner.foreseen = lambda choice: None
+            if not self.guarded:
+                session.baseline.due = lambda: False

@@ -6,8 +6,8 @@ from math import inf, nan
 
 import pytest
 
-from sorlearn.tuning.accuracy import CHECK_WORK, FIRST, HOPELESS, KEPT, SHARE, Accuracy, shortfall
-from sorlearn.tuning.bins import bin_of
+from sorlearn.tuning.accuracy import ALARMED, CHECK_WORK, FIRST, HOPELESS, KEPT, SHARE, Accuracy, shortfall
+from sorlearn.tuning.bins import bin_of, omega_of
 from sorlearn.tuning.record import Verdict
 
 PASSES = -0.2
@@ -28,13 +28,19 @@ def seen(*values, safe=1.0, levels=3):
     return accuracy
 
 
+def drain(accuracy, omega=1.6):
+    """Measure until no measurement is due."""
+    while accuracy.due(omega):
+        accuracy.note(omega, verdict(0.1))
+
+
 @pytest.mark.parametrize(("lacks", "true", "relative", "level", "digits"), [
     (-0.5, 0.0, 0.0, 0.0, None),  # passes
-    (0.2, 0.0, 0.0, 0.0, None),  # fails by less than a factor of 2
+    (0.15, 0.0, 0.0, 0.0, None),  # fails by less than a factor of 1.5
     (0.4, 0.4, 0.4, 0.0, 0.0),  # fails by more: on to the user's tolerance
     (-0.5, 0.4, 0.0, 0.0, None),  # passes, and so clearly that a worse true residual is within the test, too
-    (-0.1, 0.5, 0.0, 0.0, 0.5),  # the true residual is worse by more than the tests explain
-    (-0.1, 0.5, 0.4, 0.0, None),  # explained by the tests
+    (-0.1, 0.8, 0.0, 0.0, 0.8),  # the true residual is worse by more than the tests explain
+    (-0.1, 0.8, 0.4, 0.0, None),  # explained by the tests
     (0.4, 0.9, 0.0, nan, 0.0),  # nothing is known of true residuals at the safe ω
 ])  # fmt: skip
 def test_an_answer_that_fails_the_test_is_gone_on_with(lacks, true, relative, level, digits):
@@ -48,14 +54,14 @@ def test_nothing_is_tightened_before_anything_is_known():
 def test_the_safe_omega_is_never_tightened_nor_dropped():
     accuracy = seen((1.0, verdict(relative=5.0)), (1.8, verdict(relative=5.0)))
     assert accuracy.tightening(1.0) == (0.0, 0.0)
-    assert not accuracy.hopeless(1.0) and accuracy.hopeless(1.8)
+    assert not accuracy.hopeless(1.0, verdict(relative=5.0)) and accuracy.hopeless(1.8, verdict())
 
 
 @pytest.mark.parametrize(("relative", "absolute", "expected"), [
     (0.4, 0.4, (0.4, 0.4)), (0.4, 0.1, (0.4, 0.1)), (-0.4, 0.2, (0.0, 0.2)), (-0.4, -0.4, (0.0, 0.0)),
 ])  # fmt: skip
 def test_tightened_by_what_the_tests_are_apart_and_never_loosened(relative, absolute, expected):
-    accuracy = seen((1.6, verdict(relative, absolute=absolute, true=-0.5)))
+    accuracy = seen((1.6, verdict(relative, absolute=absolute)))
     assert accuracy.tightening(1.6) == pytest.approx(expected)
 
 
@@ -72,38 +78,58 @@ def test_one_surprise_moves_the_mean_by_little():
     assert 0.2 < accuracy.relative.at(bin_of(1.6)) <= 0.3 + 1e-12
 
 
-@pytest.mark.parametrize(("surprise", "levels", "tightened"), [
-    (0.5, 3, 0.0),  # too few solves at the safe ω are known to be sure
-    (0.5, 700, 0.499),
-    (0.2, 700, 0.0),  # within what counts as explained
-    (0.8, 0, 0.0),  # nothing to compare with
+@pytest.mark.parametrize(("surprise", "levels", "solves", "tightened"), [
+    (0.5, 1, 0, 0.35),  # as far as a single solve at the safe ω can be relied on
+    (0.5, 1000, 0, 0.495),
+    (0.1, 1, 0, 0.0),  # within its luck
+    (0.5, 1000, 1600, 0.0),  # the safe ω was measured too long ago
+    (0.8, 0, 0, 0.0),  # nothing to compare with
 ])  # fmt: skip
-def test_true_residuals_that_the_tests_do_not_explain_count(surprise, levels, tightened):
+def test_true_residuals_worse_than_the_safe_omegas_count(surprise, levels, solves, tightened):
     accuracy = seen((1.6, verdict(0.0, true=surprise - 0.5)), levels=levels)
-    assert accuracy.tightening(1.6)[0] == pytest.approx(tightened)
+    for _ in range(solves):
+        accuracy.earn(0)
+    assert accuracy.tightening(1.6)[0] == pytest.approx(tightened, abs=1e-3)
 
 
 def test_answers_that_scatter_get_a_reserve():
     calm, wild = (
-        seen(*[(1.6, verdict(0.2, lacks=-0.3 + sign * swing)) for sign in (-1, 1)] * 30) for swing in (0.02, 0.4)
+        seen(*[(1.6, verdict(0.2, lacks=-0.2 + sign * swing)) for sign in (-1, 1)] * 30) for swing in (0.02, 0.4)
     )
-    for accuracy in (calm, wild):
-        accuracy.tightening(1.6)
-    assert calm.reserved == 0.0
-    assert wild.reserved > 0.15
+    assert calm.tightening(1.6)[0] == pytest.approx(0.2)
+    assert wild.tightening(1.6)[0] > 0.35
+
+
+def test_an_alarming_answer_has_the_next_ones_measured():
+    accuracy = seen((1.6, verdict(0.1)))
+    drain(accuracy)
+    accuracy.note(1.6, verdict(0.1, lacks=0.6))
+    measured = 0
+    while accuracy.due(1.6):
+        measured += 1
+        accuracy.note(1.6, verdict(0.1))
+    assert measured == ALARMED
+
+
+def test_an_omega_between_two_measured_ones_needs_no_measurement_of_its_own():
+    accuracy = seen((omega_of(40), verdict(0.1)), (omega_of(44), verdict(0.1)))
+    drain(accuracy, omega_of(40))
+    assert not accuracy.due(omega_of(42))
+    assert accuracy.due(omega_of(48))
 
 
 @pytest.mark.parametrize(("relative", "true", "dropped"), [
-    (HOPELESS - 0.1, -0.5, False), (HOPELESS + 0.1, -0.5, True), (0.0, HOPELESS - 0.4, True), (-3.0, -3.5, False),
+    (HOPELESS - 0.1, -0.5, False), (HOPELESS + 0.1, -0.5, True), (0.0, HOPELESS, True), (-3.0, -3.5, False),
 ])  # fmt: skip
 def test_an_omega_that_loses_two_decades_is_dropped(relative, true, dropped):
-    assert seen((1.9, verdict(relative, true=true))).hopeless(1.9) is dropped
+    last = verdict(relative, true=true)
+    assert seen((1.9, last)).hopeless(1.9, last) is dropped
 
 
 def test_the_first_solve_of_every_omega_is_measured():
     accuracy = seen()
     assert accuracy.due(1.6)
-    accuracy.note(1.6, verdict(0.1))
+    drain(accuracy)
     assert not accuracy.due(1.6) and not accuracy.due(1.605)
     assert accuracy.due(1.9)
 
@@ -126,7 +152,7 @@ def test_credit_is_earned_before_it_is_spent():
             accuracy.note(omega, verdict(0.1))
         accuracy.earn(10)
         work += 11
-    assert 0.5 * SHARE * work < checks * CHECK_WORK < SHARE * work + (FIRST + 5) * CHECK_WORK
+    assert 0.5 * SHARE * work < checks * CHECK_WORK < SHARE * work + (2 * FIRST + 5) * CHECK_WORK
 
 
 def test_credit_is_not_hoarded_nor_overdrawn_without_end():

@@ -169,7 +169,7 @@ class Rescue:
             outcome = self._repair(ksp, b, x, outcome)
         elif iterations > 0 and not outcome.rescued and (self._decision.check or self.unlike(iterations)):
             outcome = self._judge(ksp, b, x, sweep, before, outcome)
-        if outcome.iterations != iterations:
+        if outcome.iterations != ksp.getIterationNumber():
             ksp.setIterationNumber(outcome.iterations)
         return outcome
 

@@ -44,7 +44,7 @@ LONGEST_STEP = 0.35
 #: Standard deviation, in digits, of a true residual at the tolerance; solves in which what the safe ω leaves may
 #: change by as much.
 LUCK, CHANGES = 0.15, 100.0
-#: Solves at the safe ω that are measured in any case, for the price of a product with A.
+#: Solves at the safe ω, and at an ω that is known, that are measured in any case, to begin with.
 FIRST = 3
 #: Digits lost beyond which tightening isn't tried any more: ω is dropped.
 HOPELESS = 2.0
@@ -119,7 +119,8 @@ class Accuracy:
             return self.levels < FIRST or self.credit >= CHECK_WORK
         if self.alarm or self.credit >= CHECK_WORK or not self._known(i):
             return True
-        return self.affords and self.checks[i] < SEVERAL and self.relative.at(i) > SHAKY
+        few = self.measured < FIRST or (self.checks[i] < SEVERAL and self.relative.at(i) > SHAKY)
+        return self.affords and few
 
     def _known(self, i: int) -> bool:
         """Whether an ω has been measured in bin i, close by, or on both sides not far away."""
@@ -146,11 +147,11 @@ class Accuracy:
         i = bin_of(omega)
         if i == self._safe:
             return 0.0, 0.0
-        relative = self.relative.at(i)
-        extra = self._reserve(i)
+        reserve, relative = self._reserve(i), self.relative.at(i)
+        digits, surplus = max(relative + reserve, 0.0), 0.0
         if isfinite(self.reach):  # true residuals on average no larger than the safe ω's
-            extra = max(extra, self.true.at(i) - self.reach - self._unsure() - relative)
-        return max(relative + extra, 0.0), max(self.absolute.at(i) + extra, 0.0)
+            surplus = max(self.true.at(i) - self.reach - self._unsure() - digits, 0.0)
+        return digits + surplus, max(self.absolute.at(i) + reserve, 0.0) + surplus
 
     def _reserve(self, i: int) -> float:
         """Digits beyond the mean that keep all but one in a hundred answers from failing."""
@@ -199,10 +200,9 @@ class Accuracy:
         self.scatter += step * (deviation * deviation - self.scatter)
 
     def hopeless(self, omega: float, verdict: Verdict) -> bool:
-        """Whether so many digits are lost at this ω, this time or on average, that it should be dropped."""
-        i = bin_of(omega)
-        true = self.true.at(i) - self.reach if isfinite(self.reach) else 0.0
-        return i != self._safe and max(verdict.relative, self.relative.at(i), true) > HOPELESS
+        """Whether this ω should be dropped: so many digits are lost at it this time, or would have to be asked for."""
+        safe = bin_of(omega) == self._safe
+        return not safe and max(verdict.relative, *self.tightening(omega)) > HOPELESS
 
     def state(self) -> dict[str, Any]:
         """Plain arrays and numbers."""

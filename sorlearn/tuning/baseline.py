@@ -51,7 +51,7 @@ class Baseline:
         return not self.safe_solves or self.tiny or self.spent > (1.0 + share) * self.estimate + self.mean
 
     def limit(self) -> float:
-        """Iterations after which a trial is cut off: in a strict account early, else what only a catastrophe exceeds."""
+        """Iterations after which a trial is cut off: few in a strict account, else what only a catastrophe takes."""
         if self.strict:
             return float(self.ledger.limit())
         return 50.0 + 10.0 * self.largest if self.largest else 0.0
