@@ -34,8 +34,8 @@ OUTLIER = 0.5
 FAILS = 0.176
 #: Digits by which an answer that was thought good may fail before so many further trials are measured, one by one.
 ALARM, ALARMED = 0.5, 8.0
-#: Standard deviations that one answer in a hundred exceeds (2.3 if they were normal); first guess of one, in digits.
-ONE_IN_100, FIRST_GUESS = 3.0, 0.08
+#: What is left of the reserve after every measurement, and digits beyond which an answer is no measure for others.
+FADING, FARTHEST = 0.94, 1.0
 #: Digits by which a true residual may be worse than the safe ω's beyond what the tests explain before it alone calls
 #: for the safe ω.
 EXPLAINED = 0.7
@@ -43,7 +43,7 @@ EXPLAINED = 0.7
 LONGEST_STEP = 0.35
 #: Standard deviation, in digits, of a true residual at the tolerance; solves in which what the safe ω leaves may
 #: change by as much.
-LUCK, CHANGES = 0.15, 100.0
+LUCK, CHANGES = 0.25, 100.0
 #: Solves at the safe ω, and at an ω that is known, that are measured in any case, to begin with.
 FIRST = 3
 #: Digits lost beyond which tightening isn't tried any more: ω is dropped.
@@ -98,19 +98,18 @@ class Accuracy:
     level, reach : float
         Running means of `Verdict.true` and of the true residual in units of the tolerance, both at the safe ω; NaN
         before the first.
-    lacks, scatter : float
-        Running mean and variance of the digits by which answers would fail the test without a reserve.
+    reserve : float
+        Digits beyond the mean that the worst answers lately would have needed.
     """
 
-    _NUMBERS = ("level", "reach", "age", "lacks", "scatter", "credit", "measured", "levels", "alarm")
+    _NUMBERS = ("level", "reach", "age", "reserve", "credit", "measured", "levels", "alarm")
 
     def __init__(self, safe: float) -> None:
         self._safe = bin_of(safe)
         self.checks = np.zeros(BINS)
         self.relative, self.absolute, self.true = (Means(self.checks) for _ in range(3))
         self.level = self.reach = nan
-        self.lacks, self.scatter = -FAILS, FIRST_GUESS**2
-        self.age = self.credit = self.measured = self.levels = self.alarm = 0.0
+        self.reserve = self.age = self.credit = self.measured = self.levels = self.alarm = 0.0
 
     def due(self, omega: float) -> bool:
         """Whether the coming solve at this ω should be measured: its first one, then for a share of the work."""
@@ -147,16 +146,10 @@ class Accuracy:
         i = bin_of(omega)
         if i == self._safe:
             return 0.0, 0.0
-        reserve, relative = self._reserve(i), self.relative.at(i)
-        digits, surplus = max(relative + reserve, 0.0), 0.0
-        if isfinite(self.reach):  # true residuals on average no larger than the safe ω's
+        digits, surplus = max(self.relative.at(i) + self.reserve, 0.0), 0.0
+        if isfinite(self.reach) and self.checks.any():  # true residuals on average no larger than the safe ω's
             surplus = max(self.true.at(i) - self.reach - self._unsure() - digits, 0.0)
-        return digits + surplus, max(self.absolute.at(i) + reserve, 0.0) + surplus
-
-    def _reserve(self, i: int) -> float:
-        """Digits beyond the mean that keep all but one in a hundred answers from failing."""
-        variance = self.scatter * (1.0 + 1.0 / max(self.checks[i], 1.0))
-        return max(self.lacks + ONE_IN_100 * float(variance) ** 0.5 - FAILS, 0.0)
+        return digits + surplus, max(self.absolute.at(i) + self.reserve, 0.0) + surplus
 
     @property
     def affords(self) -> bool:
@@ -189,15 +182,9 @@ class Accuracy:
         self.true.note(i, verdict.true + lacks)
         if known:  # else nobody could know how much to tighten
             self.alarm = ALARMED if verdict.lacks > ALARM else self.alarm
-            self._scatter(verdict.lacks + tightened - max(relative, 0.0))
-
-    def _scatter(self, lacks: float) -> None:
-        lacks = min(max(lacks, -LONGEST_STEP), 2.0 * OUTLIER)
-        self.measured += 1.0
-        step = max(0.02, 1.0 / (self.measured + 3.0))
-        deviation = lacks - self.lacks
-        self.lacks += step * deviation
-        self.scatter += step * (deviation * deviation - self.scatter)
+            self.measured += 1.0
+            lacked = verdict.lacks + tightened - max(relative, 0.0)  # tightened by the mean alone
+            self.reserve = max(FADING * self.reserve, min(lacked, FARTHEST) - FAILS)
 
     def hopeless(self, omega: float, verdict: Verdict) -> bool:
         """Whether this ω should be dropped: so many digits are lost at it this time, or would have to be asked for."""

@@ -132,6 +132,10 @@ class Auto(Learner):
             return True
         return self.since > 16.0 + max(self.base / self.spent - 1.0, 0.0) / AUDIT
 
+    def foreseen(self, choice: Choice) -> float | None:
+        """By the mean of the members; None before the first cost."""
+        return exp(max(-5.0, min(5.0, float(self.mean[self.safe] - self.mean[choice.index])))) if self.rounds else None
+
     def follow(self, omega: float, context: Context, rho: float) -> float | None:
         """ω moved as far as the heaviest member's minimiser; None past `FOLLOWED`, or to where none was tried."""
         if context.matrix is None:
