@@ -36,6 +36,8 @@ FAILS = 0.176
 ALARM, ALARMED = 0.5, 8.0
 #: What is left of the reserve after every measurement, and digits beyond which an answer is no measure for others.
 FADING, FARTHEST = 0.94, 1.0
+#: Of the scatter, what is added to a mean of a single measurement.
+UNKNOWN = 1.0
 #: Digits by which a true residual may be worse than the safe ω's beyond what the tests explain before it alone calls
 #: for the safe ω.
 EXPLAINED = 0.7
@@ -43,7 +45,7 @@ EXPLAINED = 0.7
 LONGEST_STEP = 0.35
 #: Standard deviation, in digits, of a true residual at the tolerance; solves in which what the safe ω leaves may
 #: change by as much.
-LUCK, CHANGES = 0.25, 100.0
+LUCK, CHANGES = 0.1, 1500.0
 #: Solves at the safe ω, and at an ω that is known, that are measured in any case, to begin with.
 FIRST = 3
 #: Digits lost beyond which tightening isn't tried any more: ω is dropped.
@@ -98,18 +100,18 @@ class Accuracy:
     level, reach : float
         Running means of `Verdict.true` and of the true residual in units of the tolerance, both at the safe ω; NaN
         before the first.
-    reserve : float
-        Digits beyond the mean that the worst answers lately would have needed.
+    reserve, scatter : float
+        Digits beyond the mean that the worst answers lately would have needed; by how much means are off.
     """
 
-    _NUMBERS = ("level", "reach", "age", "reserve", "credit", "measured", "levels", "alarm")
+    _NUMBERS = ("level", "reach", "age", "reserve", "scatter", "credit", "measured", "levels", "alarm")
 
     def __init__(self, safe: float) -> None:
         self._safe = bin_of(safe)
         self.checks = np.zeros(BINS)
         self.relative, self.absolute, self.true = (Means(self.checks) for _ in range(3))
         self.level = self.reach = nan
-        self.reserve = self.age = self.credit = self.measured = self.levels = self.alarm = 0.0
+        self.reserve = self.scatter = self.age = self.credit = self.measured = self.levels = self.alarm = 0.0
 
     def due(self, omega: float) -> bool:
         """Whether the coming solve at this ω should be measured: its first one, then for a share of the work."""
@@ -134,7 +136,7 @@ class Accuracy:
 
     def _unsure(self) -> float:
         """Standard error of what the safe ω leaves now."""
-        return LUCK * (1.0 / max(self.levels, 1.0) + self.age / CHANGES) ** 0.5
+        return 2.0 * LUCK / max(self.levels, 1.0) + LUCK * (self.age / CHANGES) ** 0.5
 
     def earn(self, iterations: int) -> None:
         """Work was done, a share of which may be spent on measuring."""
@@ -146,10 +148,11 @@ class Accuracy:
         i = bin_of(omega)
         if i == self._safe:
             return 0.0, 0.0
-        digits, surplus = max(self.relative.at(i) + self.reserve, 0.0), 0.0
+        reserve = self.reserve + UNKNOWN * self.scatter / max(float(self.checks[i]), 1.0)
+        digits, surplus = max(self.relative.at(i) + reserve, 0.0), 0.0
         if isfinite(self.reach) and self.checks.any():  # true residuals on average no larger than the safe ω's
             surplus = max(self.true.at(i) - self.reach - self._unsure() - digits, 0.0)
-        return digits + surplus, max(self.absolute.at(i) + self.reserve, 0.0) + surplus
+        return digits + surplus, max(self.absolute.at(i) + reserve, 0.0) + surplus
 
     @property
     def affords(self) -> bool:
@@ -183,6 +186,8 @@ class Accuracy:
         if known:  # else nobody could know how much to tighten
             self.alarm = ALARMED if verdict.lacks > ALARM else self.alarm
             self.measured += 1.0
+            off = min(abs(verdict.relative - relative), FARTHEST)
+            self.scatter += max(NEWEST, 1.0 / self.measured) * (off - self.scatter)
             lacked = verdict.lacks + tightened - max(relative, 0.0)  # tightened by the mean alone
             self.reserve = max(FADING * self.reserve, min(lacked, FARTHEST) - FAILS)
 
