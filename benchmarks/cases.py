@@ -10,6 +10,7 @@ import tables
 from tables import ONE, Table, U
 
 from sorlearn.learners import NO_CONTEXT, Context, Learner, MatrixFeatures, Space
+from sorlearn.tuning.baseline import Baseline
 
 
 class Case(NamedTuple):
@@ -102,30 +103,35 @@ def prepare(case: Case) -> Suite:
 
 
 def play(cls: type[Learner], suite: Suite, seed: int, times: list[float]) -> np.ndarray:
-    """Iterations of each solve when the learner chooses; appends the seconds that it took a solve."""
+    """Iterations of each solve when the learner and its baseline choose; appends the seconds that it took a solve."""
     numbers = [context.number or 0.0 for context in suite.contexts]
     low, high = cls.default_range
     space = Space(
         omega_min=low, omega_max=high, context_min=min(numbers), context_max=max(numbers) + 1e-9, least=0.0
     )
-    learner, spent, largest = cls(space=space, seed=seed), [], 0.0
+    learner, baseline, spent = cls(space=space, seed=seed), Baseline(seed=seed), []
     for t, context in enumerate(suite.contexts):
         start = perf_counter()
-        choice = learner.choose(context)
-        asked = perf_counter()
-        place = (U[0] - np.log(2 / choice.omega - 1)) / (U[0] - U[1])
+        if baseline.due():  # from here on as a session does it
+            asked, omega = None if baseline.tiny else learner.safe(context), space.omega
+        else:
+            asked = learner.choose(context)
+            omega = asked.omega
+        decided = perf_counter()
+        place = (U[0] - np.log(2 / omega - 1)) / (U[0] - U[1])
         j = min(max(int(place), 0), len(U) - 2)
         f = place - j
         its = (1 - f) * suite.its[t, j] + f * suite.its[t, j + 1]
-        loss = (1 - f) * suite.work[t, j] + f * suite.work[t, j + 1]
-        limit = 50 + 10 * largest  # Session._limit_at
-        if largest and choice.omega != space.omega and its > limit:  # the safe ω goes on
+        loss = float((1 - f) * suite.work[t, j] + f * suite.work[t, j + 1])
+        limit = baseline.limit()
+        if limit and omega != space.omega and its > limit:  # the safe ω goes on
             its = limit + suite.its[t, ONE]
-            loss = suite.work[t, ONE] * (its + 1) / (suite.its[t, ONE] + 1)
-        else:
-            largest = max(0.99 * largest, its)
+            loss = float(suite.work[t, ONE] * (its + 1) / (suite.its[t, ONE] + 1))
         spent.append(its)
         told = perf_counter()
-        learner.update(choice, float(loss))
-        times.append(asked - start + perf_counter() - told)
+        expected = None if asked is None else learner.at_safe(asked, loss)
+        baseline.enter(its + 1, safe=omega == space.omega, ratio=None if expected is None else expected / loss)
+        if asked is not None and not baseline.tiny:
+            learner.update(asked, loss)
+        times.append(decided - start + perf_counter() - told)
     return np.array(spent)

@@ -7,6 +7,7 @@ import pytest
 
 from sorlearn.learners import NO_CONTEXT, Context, MatrixFeatures, Space
 from sorlearn.learners.auto import Auto
+from sorlearn.tuning.baseline import Baseline
 
 SPACE = Space(omega_min=0.75, omega_max=1.976, least=0.0)
 RHO = 1 - 10 ** np.random.default_rng(0).uniform(-2.5, -0.3, 400)  # 400 matrices, easy and stiff
@@ -27,13 +28,17 @@ def krylov(omega, rho):
     return 1 / np.log10((s + 1) / (s - 1))
 
 
-def play(learner, rounds, cost, context):
-    """Costs of `rounds` solves; `cost(t, omega)`, `context(t)`."""
+def play(learner, rounds, cost, context, baseline=None):
+    """Costs of `rounds` solves; `cost(t, omega)`, `context(t)`; with a baseline as a session has it."""
     spent = []
     for t in range(rounds):
-        choice = learner.choose(context(t))
+        due = baseline is not None and baseline.due()
+        choice = learner.safe(context(t)) if due else learner.choose(context(t))
         assert SPACE.omega_min <= choice.omega <= SPACE.omega_max
         spent.append(cost(t, choice.omega))
+        if baseline:
+            ratio = learner.at_safe(choice, spent[-1]) / spent[-1]
+            baseline.enter(spent[-1], safe=choice.omega == SPACE.omega, ratio=ratio)
         learner.update(choice, spent[-1])
     return np.array(spent)
 
@@ -65,13 +70,17 @@ def test_a_context_may_explain_the_level_alone():
     assert spent[100:].sum() < 1.012 * (level[100:, None] * grid_costs([0.95])).sum(axis=0).min()
 
 
-def test_an_unforeseen_cost_calls_for_a_safe_solve():
-    learner = make()
-    play(learner, 60, lambda t, omega: krylov(omega, 0.9), lambda t: features(0.9))
-    choice = learner.choose(features(0.9))
-    assert choice.omega > 1.2
-    learner.update(choice, 3 * krylov(choice.omega, 0.9))
-    assert learner.choose(features(0.9)).omega == 1.0
+def test_knows_what_a_trial_would_have_cost_at_the_safe_omega():
+    """Where instances are dearer than foreseen, too, and not what was foreseen where it was ω that was dear."""
+    learner, rho = make(), lambda t: RHO[t]
+    play(learner, 300, lambda t, omega: krylov(omega, rho(t)), lambda t: features(rho(t)), Baseline())
+    choice = learner.choose(features(0.95))
+    loss, safe = krylov(choice.omega, 0.95), krylov(1.0, 0.95)
+    assert choice.omega > 1.3
+    assert learner.at_safe(choice, loss) == pytest.approx(safe, rel=0.1)
+    assert learner.at_safe(choice, 1.2 * loss) == pytest.approx(1.2 * safe, rel=0.1)
+    assert learner.at_safe(choice, 100 * loss) < 3 * safe
+    assert learner.at_safe(learner.safe(features(0.95)), 100 * safe) == pytest.approx(safe, rel=0.1)
 
 
 @pytest.mark.parametrize("context", [NO_CONTEXT, features(0.9)], ids=["none", "constant"])
@@ -107,10 +116,10 @@ def adversaries():
 
 
 @pytest.mark.parametrize("name", adversaries())
-def test_debt_against_the_safe_omega_is_paid_back(name):
+def test_with_a_baseline_debt_against_the_safe_omega_is_paid_back(name):
     """Costs made to mislead, and nobody to cut trials off: whatever the first trials cost is earned again."""
     cost = adversaries()[name]
-    spent = play(make(), 1000, cost, lambda t: NO_CONTEXT)
+    spent = play(make(), 1000, cost, lambda t: NO_CONTEXT, Baseline())
     safe = np.array([cost(t, 1.0) for t in range(1000)])
     assert spent[100:].sum() < 1.05 * safe[100:].sum()
     if name != "spikes":  # one trial there costs hundreds of safe solves: only the guarded solver can help

@@ -197,6 +197,30 @@ def test_propensity_is_the_frequency(name):
 
 
 @every_learner
+def test_learns_from_a_safe_solve_or_says_that_it_cannot(name):
+    """A choice that somebody else has made."""
+    learner = make(name)
+    play(learner, 20)
+    choice = learner.safe(user(0.3))
+    if choice is not None:
+        assert choice.omega == learner.space.omega and choice.context == user(0.3)
+        learner.update(choice, 12.0)
+        assert learner.rounds == 21
+
+
+@every_learner
+def test_an_opinion_of_the_safe_omega_changes_nothing(name):
+    learner, other = make(name), make(name)
+    for t in range(60):
+        choice, same = learner.choose(user(t % 7 / 7)), other.choose(user(t % 7 / 7))
+        opinion = learner.at_safe(choice, 10.0 + t % 3)
+        assert opinion is None or 0.0 < opinion < np.inf
+        assert choice == same
+        learner.update(choice, 10.0 + t % 3)
+        other.update(same, 10.0 + t % 3)
+
+
+@every_learner
 def test_doctests(name):
     result = doctest.testmod(import_module(learner_class(name).__module__))
     assert result.failed == 0

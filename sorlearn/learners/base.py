@@ -167,10 +167,17 @@ class Learner(Remembers, ABC):
         """Choose ω for the next solve, of which `context` is known."""
         return self._choose(context)
 
-    def foreseen(self, choice: Choice) -> float | None:
-        """Cost at the safe ω over the cost of `choice` in its context, as predicted; None without a model of costs.
+    def safe(self, context: Context) -> Choice | None:
+        """The choice of the safe ω, which somebody else has made, and of which `update` may be told; None if it mayn't.
 
-        To be asked between `choose` and `update`.  Nothing is drawn or remembered.
+        Nothing is drawn.
+        """
+        return None
+
+    def at_safe(self, choice: Choice, loss: float) -> float | None:
+        """What a solve with `choice` that cost `loss` would have cost at the safe ω; None without a model of costs.
+
+        Where it is the safe choice: what was predicted.  To be asked between `choose` and `update`.
         """
         return None
 

@@ -1,131 +1,208 @@
 """What the safe ω would have cost, and when it is due: one budget for all learners.
 
-A conservative bandit plays the safe action whenever the total might otherwise exceed the safe action's by more than a
-share (Wu, Shariff, Lattimore and Szepesvári, *Conservative bandits*, 2016; Kazerouni, Ghavamzadeh, Abbasi-Yadkori and
-Van Roy, *Conservative contextual linear bandits*, 2017).
+A conservative bandit plays the safe action whenever the total might otherwise exceed that of the safe action by more
+than a share [1]_ [2]_.  What the safe ω costs is seen in the solves that are played at it, the audits; between them it
+is predicted, and every prediction is in doubt until audits have borne it out.
+
+References
+----------
+.. [1] Y. Wu, R. Shariff, T. Lattimore, C. Szepesvári, *Conservative bandits*, ICML 2016.
+.. [2] A. Kazerouni, M. Ghavamzadeh, Y. Abbasi-Yadkori, B. Van Roy, *Conservative contextual linear bandits*, NIPS 2017.
 """
 
 from __future__ import annotations
 
-from math import exp, isfinite, log, sqrt
-from typing import Any
+from math import sqrt
 
-from .ledger import Ledger
+import numpy as np
 
-#: Mean cost of a safe solve, in iterations + 1, up to which there is nothing to learn.
-TINY = 4.0
-#: Share of the safe ω's total that a learner may lose in the end, and after 20 solves.
-SHARE, SHARE_AT_20 = 0.03, 0.1
-#: Weight of the newest safe solve in their mean, at least.
+from ..learners.state import Remembers
+
+#: Mean cost of the safe ω, in iterations + 1, up to which there is nothing to learn; saved share that disproves it.
+TINY, PROVEN = 4.0, 0.1
+#: Weight of the newest solve in that mean, at least.
 NEWEST = 0.2
-#: Comparisons of a safe solve with its neighbour before savings are estimated; least standard error of their mean.
-ENOUGH, LEAST_ERROR = 4, 0.02
+#: Share of the safe ω's total that a learner may lose, and one that predicts nothing and so has to try everything.
+SHARE, BLIND_SHARE = 0.02, 0.05
+#: Solves for which it is granted in advance.
+ADVANCE = 20.0
+#: Relative standard deviation of the predictions before any audit of them, and the weight of that, in audits.
+DOUBT, PRIOR = 0.2, 2.0
+#: What is predicted above so many times the dearest of the last audits and the trial itself isn't believed.
+CREDIBLE = 2.0
+#: Solves between two audits, at least.  Their number rises with the square of what is saved, in units of this share,
+#: and with all solves, in units of so many; but this share of the total audits may always cost.
+APART, TELLING, LONG, AFFORDED = 4.0, 0.05, 25.0, 0.001
+#: A trial is cut off at so many iterations and times the dearest of the last audits, which only a catastrophe exceeds;
+#: sooner where nothing is predicted.
+CATASTROPHE, TIMES, BLIND_TIMES = 50.0, 10.0, 3.0
+#: The strict account: the total may exceed the safe ω's by this share, and this many times the first audit.
+STRICT_SHARE, CONSTANT = 0.04, 4.0
+#: Its audits are drawn with a probability in this range: the more there is to lose before it is empty, the less.
+SELDOM, OFTEN = 0.01, 0.25
+#: A trial this many times as dear as trials have been lately: times have changed, so audit soon.
+ALARM = 1.3
+#: A trial is cut off at this many times the dearest recent audit.
+CUT = 1.5
 
 
-class Baseline:
-    """The account of one solver: what was spent, and what the safe ω would have cost.
+class Baseline(Remembers):
+    """The account of one solver, in constant memory.  Costs are iterations + 1, those of repairs included.
+
+    What a learner predicts counts as far as it is credible, less a doubt: a standard error, which audits lower, and
+    what they have cost less than was predicted.  While more than that was spent the safe ω is due; in good times it is
+    due the more rarely the better they are.
+
+    In a strict account audits are drawn at random besides, so that no sequence of costs that is fixed beforehand can
+    hide from them; the mean of the last audits stands for the solves between them, and each audit's deviation from it
+    counts for all the solves that it was drawn from (a control variate).  With such costs
+
+        E[total] ≤ (1 + STRICT_SHARE)·E[safe total] + CONSTANT·(first safe cost) + the cost of the last trial,
+
+    because a trial that is cut off and continued at the safe ω costs at most its own iterations more than the safe ω.
 
     Parameters
     ----------
     seed : int
         Of the draws of audits.
     strict : bool
-        Whether the guarded solver's bound must hold, whose audits are drawn at random (`Ledger`).
+        Whether that bound is to hold, as the guarded solver promises, whatever the learner predicts.
+
+    Attributes
+    ----------
+    spent, estimate : float
+        What was spent, and what the safe ω would have cost.
     """
 
-    _REMEMBERED = (
-        "solves", "safe_solves", "mean", "spent", "estimate", "largest", "safe_total", "foreseen", "pairs", "bias",
-        "scatter", "neighbour", "neighbour_is_safe", "modelled",
+    _remembered = (
+        "rng", "solves", "audits", "evidence", "since", "spent", "estimate", "unseen", "incredible", "beyond", "spread",
+        "level", "dearest", "first", "trial", "variance", "alarm", "predicts", "probability",
     )  # fmt: skip
 
     def __init__(self, *, seed: int = 0, strict: bool = False) -> None:
-        self.strict, self.ledger = strict, Ledger(seed)
-        self.solves = self.safe_solves = self.pairs = 0
-        self.mean = self.spent = self.estimate = self.largest = 0.0
-        self.safe_total = self.foreseen = 0.0  # cost of the safe solves; what others would have cost, as predicted
-        self.bias = self.scatter = 0.0  # log of safe costs over what was predicted: mean, sum of squared deviations
-        self.neighbour, self.neighbour_is_safe = 0.0, False  # cost at the safe ω of the solve before, as far as known
-        self.modelled = False
+        self.strict = strict
+        self.rng = np.random.Generator(np.random.PCG64([seed, 1]))
+        self.solves = self.audits = self.evidence = self.since = 0
+        self.spent = self.estimate = self.variance = 0.0
+        self.unseen = self.incredible = 0.0  # predicted part of the estimate, and what wasn't believed of it
+        self.level = self.dearest = self.first = 0.0  # costs at the safe ω: mean, dearest of late, first
+        self.beyond = self.spread = 0.0  # sums of what audits cost beyond the level, relatively, and of its squares
+        self.trial = 0.0  # mean cost of trials
+        self.alarm, self.predicts = False, False
+        self.probability = 0.0  # of the audit that is due, 0 where none is
 
     @property
     def tiny(self) -> bool:
-        """Whether the safe ω takes so few iterations that there is nothing to learn."""
-        return 0.0 < self.mean <= TINY
+        """Whether the safe ω takes so few iterations that there is nothing to learn, and nothing was gained either."""
+        return 0.0 < self.level <= TINY and self.spent > (1.0 - PROVEN) * self.estimate
+
+    @property
+    def margin(self) -> float:
+        """What may still be lost, in iterations."""
+        if self.strict:
+            return (1.0 + STRICT_SHARE) * self.estimate + CONSTANT * self.first - self.spent
+        share = SHARE if self.predicts else BLIND_SHARE
+        granted = share * max(self.estimate, ADVANCE * self.level)
+        doubt = DOUBT / sqrt(1.0 + self.evidence) + max(-self._bias(), 0.0)
+        return self.estimate + granted - doubt * self.unseen - self.spent
 
     def due(self) -> bool:
-        """Whether the coming solve is to be played at the safe ω."""
-        if self.strict and self.ledger.audit():
-            return True
-        if self.modelled or not self.solves:  # a learner with a model of costs keeps its own account
-            return self.tiny
-        share = max(SHARE, SHARE_AT_20 * sqrt(20.0 / self.solves))
-        return self.tiny or self.spent > (1.0 + share) * self.estimate + self.mean
+        """Whether the coming solve is to be played at the safe ω; may draw."""
+        probability = self._probability()
+        due = probability == 1.0 or (probability > 0.0 and bool(self.rng.random() < probability))
+        self.probability = probability if due else 0.0
+        return due
 
     def limit(self) -> float:
-        """Iterations after which a trial is cut off: few in a strict account, else what only a catastrophe takes."""
+        """Iterations after which a trial is cut off; 0 for none."""
+        if not self.audits:
+            return 0.0
         if self.strict:
-            return float(self.ledger.limit())
-        return 50.0 + 10.0 * self.largest if self.largest else 0.0
+            return float(int(CUT * self.dearest) + 1)
+        return CATASTROPHE + TIMES * self.dearest if self.predicts else BLIND_TIMES * self.dearest
 
     def enter(self, cost: float, *, safe: bool, ratio: float | None) -> None:
-        """A solve cost this much, in iterations + 1.
+        """A solve cost this much.
 
         Parameters
         ----------
         safe : bool
             Whether it was played at the safe ω.
         ratio : float or None
-            Predicted cost at the safe ω over that of the choice; None where the learner predicts nothing.
+            What it would have cost at the safe ω, over `cost`, in the learner's opinion; where it was played there,
+            what the learner had predicted.  None where it has no opinion.
         """
-        if self.strict:
-            self.ledger.enter(int(cost - 1.0), safe)
         self.solves += 1
         self.spent += cost
-        self.largest = max(0.99 * self.largest, cost)
-        at_safe = cost if safe else cost * (ratio or 1.0)
-        self._compare(at_safe, safe)
-        if safe:
-            self.safe_solves += 1
-            self.safe_total += cost
-            self.mean += max(NEWEST, 1.0 / self.safe_solves) * (cost - self.mean)
-            self.estimate += cost
+        if not safe or ratio is not None:
+            self.predicts = ratio is not None
+        if safe and (self.probability or not self.strict):
+            self._audit(cost, ratio)
         else:
-            self.modelled = self.modelled or ratio is not None
-            self.foreseen += at_safe
-            self.estimate += self.mean if ratio is None else at_safe
-
-    def _compare(self, at_safe: float, safe: bool) -> None:
-        """Where a safe solve and another follow one another, see how much the prediction is off."""
-        if self.neighbour and safe != self.neighbour_is_safe:
-            off = log(at_safe / self.neighbour) if safe else log(self.neighbour / at_safe)
-            self.pairs += 1
-            deviation = off - self.bias
-            self.bias += deviation / self.pairs
-            self.scatter += deviation * (off - self.bias)
-        self.neighbour, self.neighbour_is_safe = at_safe, safe
+            self._predict(cost, ratio)
+        self.probability = 0.0
 
     def savings(self) -> tuple[float, float] | None:
-        """Share of the safe ω's cost that was saved, and its standard error; None where that isn't known.
-
-        What other solves would have cost at the safe ω is predicted from them, by the learner's model where it has one,
-        and corrected by how the safe solves compare with their neighbours.
-        """
-        if self.pairs < ENOUGH:
+        """Share of the safe ω's total that was saved, and its standard error; None where there is no evidence."""
+        if not self.evidence:
             return None
-        others = self.foreseen * exp(self.bias)
-        total = self.safe_total + others
-        error = sqrt(self.scatter / (self.pairs - 1.0) / self.pairs + LEAST_ERROR**2)
-        return 1.0 - self.spent / total, self.spent / total * error * others / total
+        estimate, error = self.estimate, sqrt(self.variance)
+        if not self.strict:
+            spread = (self.spread + PRIOR * DOUBT**2) / (self.evidence + PRIOR)
+            estimate += self._bias() * self.unseen + 0.5 * self.incredible
+            error = sqrt(spread / self.evidence) * self.unseen + 0.5 * self.incredible
+        return 1.0 - self.spent / estimate, self.spent * error / estimate**2
 
-    def state(self) -> dict[str, Any]:
-        """Plain numbers."""
-        return {"ledger": self.ledger.state(), **{name: getattr(self, name) for name in self._REMEMBERED}}
+    def _bias(self) -> float:
+        """What audits cost beyond the predictions before them: the relative mean, near nought while there are few."""
+        return self.beyond / (self.evidence + PRIOR)
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take over what `state` returned; raises KeyError, TypeError or ValueError for anything else."""
-        self.ledger.restore(state["ledger"])
-        for name in self._REMEMBERED:
-            value = type(getattr(self, name))(state[name])
-            if not isfinite(value):
-                raise ValueError(f"{name} isn't finite")
-            setattr(self, name, value)
+    def _probability(self) -> float:
+        if self.audits < 1 + self.strict or self.tiny:
+            return 1.0
+        margin = self.margin
+        if margin < (CUT * self.dearest if self.strict else 0.0):
+            return 1.0
+        if not self.strict:
+            saved = margin / self.spent
+            rarely = (saved / TELLING) ** 2 * max(1.0, self.solves / LONG)
+            return float(self.since > APART + min(rarely, saved / AFFORDED))
+        return OFTEN if self.alarm else min(OFTEN, max(SELDOM, 4.0 * self.dearest / margin))
+
+    def _audit(self, cost: float, ratio: float | None) -> None:
+        self.first = self.first or cost
+        if self.strict:
+            excess = (cost - self.level) / self.probability
+            self.estimate += self.level + excess
+            self.variance += (1.0 - self.probability) * excess * excess
+        else:
+            self.estimate += cost
+        if self.since:
+            self.evidence += 1
+            beyond = min(cost / self._believed(cost, ratio) - 1.0, 1.0)
+            self.beyond, self.spread = self.beyond + beyond, self.spread + beyond * beyond
+        self.audits, self.since = self.audits + 1, 0
+        self._follow(cost, self.audits)
+        self.dearest = max(cost, 0.9 * self.dearest)
+
+    def _predict(self, cost: float, ratio: float | None) -> None:
+        """A trial: what the safe ω would have cost is predicted."""
+        limit = self.limit()
+        if cost > limit + 1.0 > 1.0 and not self.strict:  # cut off: the rest was the safe ω's
+            self.dearest = max(self.dearest, cost - limit)
+        believed = self._believed(cost, None if self.strict else ratio)
+        if ratio is not None and not self.strict:
+            self.incredible += ratio * cost - believed
+            self._follow(believed, self.solves)
+        self.estimate += believed
+        self.unseen += believed
+        self.since += 1
+        self.alarm = cost > ALARM * self.trial > 0.0
+        self.trial += 0.1 * (cost - self.trial) if self.trial else cost
+
+    def _believed(self, cost: float, ratio: float | None) -> float:
+        """What the safe ω would have cost, as far as the learner's opinion is credible; the level where it has none."""
+        return self.level if ratio is None else min(ratio * cost, CREDIBLE * max(self.dearest, cost))
+
+    def _follow(self, cost: float, count: int) -> None:
+        self.level += max(NEWEST, 1.0 / count) * (cost - self.level)

@@ -119,6 +119,7 @@ class Session:
         if self.vetoes.waiting():
             return self.vetoes.fallback()
         if self.learner.learns and self.baseline.due() and not self.vetoes.safe_fails:
+            self.asked = None if self.baseline.tiny else self.learner.safe(context)
             return omega_safe
         self.asked = self.learner.choose(context)
         omega = self.asked.omega
@@ -161,12 +162,13 @@ class Session:
         if not isfinite(loss):
             raise ValueError(f"cost {loss} of a solve with omega = {omega:g}")
         asked, tells = self.asked, outcome.iterations > 0 and (outcome.failed or outcome.reason in MET)
-        self._ratio = self.learner.foreseen(asked) if asked is not None else None
-        if asked is not None and tells:
+        expected = self.learner.at_safe(asked, loss) if asked is not None and asked.omega == omega else None
+        self._ratio = expected / loss if expected is not None and loss > 0.0 else None
+        self._count(solve)
+        if asked is not None and tells and not self.baseline.tiny:
             told = self.steady(loss) if self.settings.cost == "time" else loss
             self.learner.update(asked, self.vetoes.charge(asked.omega, omega, told))
         self.repeats.decided(outcome.iterations, loss)
-        self._count(solve)
         self._write(solve, loss, asked or Choice(omega))
         return self.repeats.left
 

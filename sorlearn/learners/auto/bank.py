@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import sqrt
+
 import numpy as np
 
 from ..state import Remembers
@@ -40,7 +42,7 @@ class Bank(Remembers):
         self.features = np.zeros((MEMBERS, LEVEL + SHAPE))
         self.features[:, 0] = 1.0
         self.slots = np.zeros(MEMBERS, dtype=int)
-        self.mu = np.zeros((MEMBERS, len(u)))
+        self.mu, self.mean = np.zeros((MEMBERS, len(u))), np.zeros(len(u))
 
     def heaviest(self) -> int:
         """The member that has predicted best of late."""
@@ -57,10 +59,27 @@ class Bank(Remembers):
         mu += np.einsum("ij,ij->i", self.weights[:, :LEVEL], self.features[:, :LEVEL])[:, None]
         p = np.exp(self.logw)
         p /= p.sum()
-        self.mu, mean = mu, p @ mu
-        spread = mu - mean
+        self.mu, self.mean = mu, p @ mu
+        spread = mu - self.mean
         spread *= spread
-        return mean, np.sqrt(p @ spread)
+        return self.mean, np.sqrt(p @ spread)
+
+    def counterpart(self, i: int, y: float, j: int) -> float:
+        """Log cost at the j-th u of the solve that cost `y` at the i-th, as the heaviest member sees it.
+
+        Its surprise is the solve's own, and counts for every ω, as far as it isn't a coefficient's that tells i and j
+        apart.  At i itself: what was predicted.
+        """
+        if i == j:
+            return float(self.mean[j])
+        h = self.heaviest()
+        x, other = self.features[h].copy(), self.features[h].copy()
+        x[LEVEL:], other[LEVEL:] = self._curves[self.slots[h], :, i], self._curves[self.slots[h], :, j]
+        Px, noise = self.P[h] @ x, float(self.noise[int(h >= AWARE)])
+        d = float(x @ Px) + noise
+        bound = OUTLIER * sqrt(d)
+        surprise = min(max(y - float(self.mean[i]), -bound), bound)
+        return float(self.mean[j]) + (float(other @ Px) + noise) / d * surprise
 
     def learn(self, i: int, y: float, loss: float, rounds: int, toll: float) -> None:
         """One step of every member's filter, and of their weights: log cost `y` at the i-th u."""

@@ -14,14 +14,8 @@ from .features import Features
 OPTIMISM = 0.4  # standard deviations of the members' disagreement that a choice hopes for
 TIE = 0.002  # relative costs this close are one and the same
 REACH = 18  # steps that a choice may go beyond what has been tried
-ALARM, CALM = 3.0, 8  # standard deviations that call for a safe solve at once, if so many solves went without one
 DEAR = 4.0  # a cost this many times the prediction is a risk, remembered for all ω from there on
-ALLOWED, LEAST_ALLOWED = 0.1, 0.03  # share of the safe ω's total that may be lost after 20 solves, and in the end
-EVEN = 0.01  # share of the safe ω's total by which the account may be overdrawn before ties go to the safe ω
-OVERDUE = 10**9  # solves since the last safe one: more than any
-AUDIT = 0.0015  # share of the total that safe solves in good times may cost
 FOLLOWED = 0.5  # change of u up to which a moving ρ is followed without a choice
-STILL = 0.01  # square of what a context may move by (in x) and still be the same
 SETTLED, SPARE = 100, 4  # rounds after which what was foreseen is learned from only one time in so many
 
 
@@ -68,23 +62,20 @@ class Auto(Learner):
     reads_matrix = True
     repeatable = True
     _remembered = (
-        "map", "bank", "low", "high", "risk", "spent", "base", "since", "seen", "told",
-        "x", "mean", "best", "key", "predicted", "trend",
+        "map", "bank", "low", "high", "risk", "x", "mean", "best", "key", "predicted", "trend",
     )  # fmt: skip
 
     def __init__(self, *, space: Space = Space(), seed: int = 0):
         super().__init__(space=space, seed=seed)
         places = (curves.u_of(omega) for omega in (space.omega_max, space.omega, space.omega_min))
-        self.u, self.safe = curves.grid(*places)
+        self.u, self.i_safe = curves.grid(*places)
         self.omegas = 2.0 / (1.0 + np.exp(self.u))
-        self.omegas[self.safe] = space.omega
-        self.map, self.bank = Features(), Bank(self.u, self.safe)
-        self.low = self.high = self.safe
+        self.omegas[self.i_safe] = space.omega
+        self.map, self.bank = Features(), Bank(self.u, self.i_safe)
+        self.low = self.high = self.i_safe
         self.x = 0.0
         self.trend = 0.0  # mean surprise of the last ten solves or so, in standard deviations
         self.risk = np.zeros(len(self.u))
-        self.spent = self.base = self.seen = self.told = 0.0
-        self.since = 0
         self.mean = np.zeros(len(self.u))
         self.best = np.zeros(len(self.u), dtype=bool)  # the choices that are as good as the best
         self.predicted = False  # whether the two above are up to date
@@ -96,10 +87,8 @@ class Auto(Learner):
 
     def _choose(self, context: Context) -> Choice:
         self._read(context)
-        if self.rounds == 0 or self._safe_is_due():
-            return Choice(self.space.omega, self.safe, 1.0, self.rounds > 0, context)
-        if self.best[self.safe] and self.spent > (1.0 + EVEN) * self.base:
-            return Choice(self.space.omega, self.safe, 1.0, False, context)
+        if self.rounds == 0 or self.best[self.i_safe]:
+            return Choice(self.space.omega, self.i_safe, 1.0, False, context)
         ties = self.best.nonzero()[0]
         i = int(ties[int(self.rng.random() * len(ties))])
         return Choice(float(self.omegas[i]), i, 1.0 / len(ties), False, context)
@@ -125,17 +114,6 @@ class Auto(Learner):
         self.best[:first] = self.best[last:] = False
         self.predicted = True
 
-    def _safe_is_due(self) -> bool:
-        """Whether the account calls for a solve at the safe ω."""
-        lost = self.spent - self.base
-        if lost > self.base * max(ALLOWED * sqrt(20.0 / self.rounds), LEAST_ALLOWED):
-            return True
-        return self.since > 16.0 + max(self.base / self.spent - 1.0, 0.0) / AUDIT
-
-    def foreseen(self, choice: Choice) -> float | None:
-        """By the mean of the members; None before the first cost."""
-        return exp(max(-5.0, min(5.0, float(self.mean[self.safe] - self.mean[choice.index])))) if self.rounds else None
-
     def follow(self, omega: float, context: Context, rho: float) -> float | None:
         """ω moved as far as the heaviest member's minimiser; None past `FOLLOWED`, or to where none was tried."""
         if context.matrix is None:
@@ -146,6 +124,19 @@ class Auto(Learner):
         u = min(curves.u_of(omega) + shift, float(self.u[self.high]))  # less ω than has been tried gains little
         return 2.0 / (1.0 + exp(u)) if u >= self.u[self.low] else None
 
+    def safe(self, context: Context) -> Choice:
+        """The safe choice, from which there is as much to learn as from any other."""
+        self._read(context)
+        return Choice(self.space.omega, self.i_safe, 1.0, True, context)
+
+    def at_safe(self, choice: Choice, loss: float) -> float:
+        """What a solve would have cost at the safe ω, as the bank's heaviest member sees it."""
+        if choice.context != self.context:
+            self._read(choice.context)
+        y = log(max(loss + self.space.least, 1e-300))
+        expected = self.bank.counterpart(choice.index, y, self.i_safe)
+        return exp(min(expected, 700.0)) - self.space.least
+
     # -- learning
 
     def _update(self, choice: Choice, loss: float) -> None:
@@ -153,44 +144,11 @@ class Auto(Learner):
             self._read(choice.context)
         self.map.note(choice.context, self.rounds)
         i, y = choice.index, log(max(loss + self.space.least, 1e-300))
-        self._account(i, loss)
         surprise, noise = y - float(self.mean[i]), float(self.bank.noise[0])
         self.trend += 0.1 * (max(-4.0, min(4.0, surprise / sqrt(noise))) - self.trend)
-        if self._alarming(i, y, surprise):
-            self.since = OVERDUE
         new = i < self.low or i > self.high
         if self.rounds > SETTLED and self.rounds % SPARE and not new and surprise * surprise < noise:
             return
         self.low, self.high = min(self.low, i), max(self.high, i)
         self.bank.learn(i, y, loss, self.rounds, 4.0 * self.moved + self.trend**2)
         self.predicted = False
-
-    def _alarming(self, i: int, y: float, surprise: float) -> bool:
-        """Whether a cost so far above its prediction, and the safe ω's, calls for a safe solve now; not in wealth."""
-        if i == self.safe or self.since <= CALM or 2.0 * self.spent <= self.base:
-            return False
-        return surprise > ALARM * sqrt(self.bank.noise[0]) and y > float(self.mean[self.safe])
-
-    def _account(self, i: int, loss: float) -> None:
-        """What was spent, and what the safe ω would have cost.
-
-        That is as predicted while the context stands still, else its share of this loss as predicted; scaled by how
-        the last solves at the safe ω compared with their predictions.
-        """
-        self.spent += loss
-        safe, here = float(self.mean[self.safe]), float(self.mean[i])
-        if i == self.safe:
-            self.since = 0
-            self.base += loss
-            if self.rounds > 1:
-                self.seen = 0.9 * self.seen + loss
-                self.told = 0.9 * self.told + exp(min(safe, 50.0))
-        else:
-            self.since += 1
-            known = min(self.seen / self.told, 1.5) if self.told else 1.0
-            still = self.moved < STILL
-            self.base += known * (exp(min(safe, 50.0)) if still else loss * exp(min(safe - here, 3.0)))
-        over = loss - DEAR * exp(min(here, 50.0))
-        if over > 0.0 and self.rounds > 1:
-            first, last = (0, i + 3) if i <= self.safe else (i - 2, len(self.u))
-            self.risk[max(first, 0) : last] += over

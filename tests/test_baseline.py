@@ -1,0 +1,225 @@
+"""The account of what the safe ω would have cost, by tables of costs: no PETSc."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from sorlearn.tuning.baseline import BLIND_SHARE, CONSTANT, CUT, SHARE, TINY, Baseline
+
+T = 3000
+_t = np.arange(T)
+_draw = np.random.default_rng(5)
+NEVER = 10**9
+#: Iterations of each solve at the safe ω, and at the learner's.
+COSTS = {
+    "bad": (20, 800),
+    "never converging": (20, NEVER),
+    "somewhat worse": (20, 26),
+    "just below the cut": (20, 29),
+    "one iteration": (1, 3),
+    "alternating": (np.where(_t % 2, 20, 60), np.where(_t % 2, 60, 20)),
+    "good, then bad": (20, np.where(_t < T // 2, 8, 28)),
+    "good, then never converging": (20, np.where(_t < T // 2, 8, NEVER)),
+    "flips": (20, np.where(_t // 100 % 2, 28, 8)),
+    "now and then never": (20, np.where(_draw.random(T) < 0.1, NEVER, 19)),
+    "systems get easier": (np.where(_t < T // 2, 60, 6), 40),
+    "systems get easier slowly": (80 - 74 * _t // T, 40),
+    "rarely very hard": (np.where(_t % 97, 10, 500), 14),
+    "heavy tails": (np.minimum(10 + 10 * _draw.pareto(1.2, T), 5000), np.minimum(10 + 12 * _draw.pareto(1.1, T), 1e6)),
+}
+#: Their safe costs change so that the mean of the last audits says little of them.
+CHANGING = {"alternating", "systems get easier", "systems get easier slowly", "rarely very hard", "heavy tails"}
+
+
+def costs(case, solves=T):
+    return tuple(np.broadcast_to(each, T).astype(int)[:solves].tolist() for each in COSTS[case])
+
+
+def play(baseline, safe, trial, ratio=None, chooses_safe=lambda t: False):
+    """Costs that a learner pays that never learns; a trial that is cut off pays for both.
+
+    Parameters
+    ----------
+    ratio : callable, optional
+        Its opinion of the cost at the safe ω over the cost of the trial, of the solve's number.
+    """
+    spent = []
+    for t, (at_safe, at_trial) in enumerate(zip(safe, trial)):
+        plays_safe = baseline.due() or chooses_safe(t)
+        limit = baseline.limit() or NEVER
+        cost = at_safe if plays_safe else at_trial if at_trial <= limit else limit + at_safe
+        opinion = None if ratio is None else 1.0 if plays_safe else ratio(t)
+        baseline.enter(cost + 1.0, safe=plays_safe, ratio=opinion)
+        spent.append(cost + 1.0)
+    return np.array(spent)
+
+
+# -- the strict account
+
+
+def strictly(case, seed):
+    safe, trial = costs(case)
+    return play(Baseline(seed=seed, strict=True), safe, trial).sum()
+
+
+@pytest.mark.parametrize("case", COSTS)
+def test_a_strict_account_holds_on_adversarial_costs(case):
+    safe, _ = costs(case)
+    mean = np.mean([strictly(case, seed) for seed in range(20)])
+    assert mean <= 1.05 * (sum(safe) + T) + (CONSTANT + 2) * (safe[0] + 1)
+
+
+@pytest.mark.parametrize("case", ["bad", "never converging", "somewhat worse", "systems get easier", "one iteration"])
+def test_the_costs_are_adversarial(case):
+    """Cutting trials off isn't enough: without audits each of these costs more than is allowed."""
+    safe, trial = (np.array(each) for each in costs(case))
+    limit = int(CUT * (safe[0] + 1)) + 1
+    without = np.where(trial <= limit, trial, limit + safe)
+    assert np.sum(without + 1) > 1.05 * np.sum(safe + 1) + (CONSTANT + 2) * (safe[0] + 1)
+
+
+@pytest.mark.parametrize("ratio", [None, lambda t: 9.0, lambda t: 0.1])
+def test_a_strict_account_lets_a_good_omega_work_whatever_the_learner_says(ratio):
+    totals = [play(Baseline(seed=seed, strict=True), [20] * T, [8] * T, ratio).sum() for seed in range(20)]
+    assert np.mean(totals) < 1.05 * 9 * T
+
+
+@pytest.mark.parametrize("case", ["somewhat worse", "flips", "systems get easier", "heavy tails"])
+def test_a_strict_estimate_has_no_bias(case):
+    """Not even where the learner itself often plays the safe ω, which is no audit: it wasn't drawn."""
+    safe, trial = costs(case)
+    estimates = []
+    for seed in range(60):
+        baseline = Baseline(seed=seed, strict=True)
+        play(baseline, safe, trial, chooses_safe=lambda t: t % 3 == 0)
+        estimates.append(baseline.estimate)
+    error = np.mean(estimates) - (sum(safe) + T)
+    assert abs(error) < 3 * np.std(estimates) / np.sqrt(len(estimates)) + 1.0
+
+
+# -- the plain one
+
+
+@pytest.mark.parametrize("case", sorted(set(COSTS) - CHANGING))
+def test_a_learner_without_opinions_never_costs_much_more_than_the_safe_omega(case):
+    safe, trial = costs(case)
+    running = play(Baseline(), safe, trial).cumsum() / (np.array(safe) + 1.0).cumsum()
+    assert running[200:].max() < 1.0 + 2 * BLIND_SHARE
+
+
+@pytest.mark.parametrize("case", ["somewhat worse", "just below the cut", "flips"])
+def test_true_opinions_keep_the_total_below_the_share(case):
+    safe, trial = costs(case)
+    baseline = Baseline()
+    spent = play(baseline, safe, trial, lambda t: (safe[t] + 1) / (trial[t] + 1))
+    running = spent.cumsum() / (np.array(safe) + 1.0).cumsum()
+    assert running[20:].max() < 1.0 + SHARE + 0.02
+    assert baseline.estimate == pytest.approx(sum(safe) + T, rel=1e-9)
+
+
+def test_what_audits_disprove_is_doubted():
+    """A learner that takes every loss of a tenth for a gain, and predicts as much for the audits."""
+
+    class Deluded(Baseline):
+        def enter(self, cost, *, safe, ratio):
+            super().enter(cost, safe=safe, ratio=1.2 if safe else 1.1)
+
+    spent = play(Deluded(), [20] * 300, [22] * 300, lambda t: 1.1)
+    assert spent.sum() < 1.03 * 21 * 300
+
+
+def test_audits_are_rare_in_good_times_and_frequent_in_doubtful_ones():
+    def audits(trial):
+        baseline = Baseline()
+        play(baseline, [20] * T, [trial] * T, lambda t: 21 / (trial + 1))
+        return baseline.audits
+
+    assert 2 <= audits(8) <= 0.002 * T < audits(19)
+
+
+def test_one_bad_trial_is_earned_back_before_the_next():
+    baseline = Baseline()
+    safe, trial = [20] * 60, [36] * 60
+    play(baseline, safe[:2], trial[:2], lambda t: 21 / 37)
+    assert baseline.margin < 0
+    spent = play(baseline, safe, trial, lambda t: 21 / 37)
+    assert (spent[:15] == 21).all() and (spent == 37).any()
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_where_the_safe_omega_takes_three_iterations_it_is_always_due(strict):
+    baseline = Baseline(strict=strict)
+    assert (play(baseline, [TINY - 1] * 100, [TINY - 2] * 100) == TINY).all()
+    assert baseline.tiny
+    harder = play(baseline, [20] * 100, [8] * 100, lambda t: 21 / 9)
+    assert (harder[20:] == 9).any()
+
+
+def test_what_gained_before_goes_on_where_systems_become_tiny():
+    baseline = Baseline()
+    play(baseline, [20] * 200, [8] * 200, lambda t: 21 / 9)
+    assert (play(baseline, [3] * 100, [2] * 100, lambda t: 4 / 3) == 3).mean() > 0.8
+
+
+def test_predictions_that_no_audit_supports_grant_nothing():
+    baseline = Baseline()
+    play(baseline, [20] * 2, [20] * 2, lambda t: 1.0)
+    before = baseline.margin
+    baseline.due()
+    baseline.enter(21.0, safe=False, ratio=1e6)
+    assert baseline.margin < before + 2 * 21.0
+
+
+def test_a_trial_that_is_cut_off_shows_how_hard_the_systems_are():
+    baseline = Baseline()
+    play(baseline, [20] * 2, [20] * 2, lambda t: 1.0)
+    limit = baseline.limit()
+    baseline.due()
+    baseline.enter(limit + 900.0, safe=False, ratio=1.0)
+    assert baseline.limit() > 10 * 900.0
+
+
+# -- what it says, and what stays
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("trial", [12, 15, 19, 21, 26])
+def test_savings_are_true_within_twice_their_error(strict, trial):
+    noise = np.random.default_rng(trial).lognormal(0.0, 0.2, 400)
+    safe, tried = (20 * noise).astype(int).tolist(), (trial * noise).astype(int).tolist()
+    misses = []
+    for seed in range(10):
+        baseline = Baseline(seed=seed, strict=strict)
+        spent = play(baseline, safe, tried, lambda t: 21 / (trial + 1)).sum()
+        share, error = baseline.savings()
+        misses.append(abs(share - (1 - spent / (sum(safe) + 400))) > 2 * error + 0.01)
+    assert sum(misses) <= 2
+
+
+def test_nothing_is_said_of_savings_without_evidence():
+    baseline = Baseline()
+    assert baseline.savings() is None
+    play(baseline, [20] * 3, [8] * 3, lambda t: 21 / 9)
+    assert baseline.savings() is None
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_restored_account_goes_on_alike(strict):
+    first, second = (Baseline(seed=seed, strict=strict) for seed in (1, 2))
+    safe, trial = costs("flips", 400)
+    play(first, safe, trial)
+    second.restore(json.loads(json.dumps(first.state())))
+    assert np.array_equal(play(first, safe, trial), play(second, safe, trial))
+
+
+@pytest.mark.parametrize("damage", [{"spent": "much"}, {"level": float("nan")}, {"rng": None}])
+def test_a_damaged_state_changes_nothing(damage):
+    baseline = Baseline()
+    play(baseline, [20] * 30, [8] * 30)
+    before = baseline.state()
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        baseline.restore({**before, **damage})
+    assert baseline.state() == before
