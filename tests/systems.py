@@ -124,6 +124,6 @@ class Trial(PC):
         if session:
             session.learner.choose = lambda context: Choice(self.wanted)
             session.learner.update = lambda choice, loss: None
-            session.learner.foreseen = lambda choice: None
+            session.learner.at_safe = lambda choice, loss: None
             if not self.guarded:
                 session.baseline.due = lambda: False

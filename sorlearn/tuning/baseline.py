@@ -177,9 +177,10 @@ class Baseline(Remembers):
             self.variance += (1.0 - self.probability) * excess * excess
         else:
             self.estimate += cost
-        if self.since:
+        believed = self._believed(cost, ratio)
+        if self.since and believed > 0.0:
             self.evidence += 1
-            beyond = min(cost / self._believed(cost, ratio) - 1.0, 1.0)
+            beyond = min(cost / believed - 1.0, 1.0)
             self.beyond, self.spread = self.beyond + beyond, self.spread + beyond * beyond
         self.audits, self.since = self.audits + 1, 0
         self._follow(cost, self.audits)
