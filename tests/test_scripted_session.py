@@ -130,7 +130,7 @@ def test_answers_are_measured_and_tolerances_tightened_where_tests_differ(norm_m
     first = play(session, measured(0.4), measured=norm_measured)
     second = session.decide(NO_CONTEXT, norm_measured, 0)
     assert first.check == norm_measured and first.tighten == 0.0
-    assert second.check == 0.0
+    assert second.check == norm_measured  # what a single measurement may be off by isn't known yet
     assert (second.tighten, second.tighten_atol) == (pytest.approx((0.4, 0.4)) if tightens else (0.0, 0.0))
 
 
