@@ -4,7 +4,7 @@ env = .setup/$(PETSC).env
 use = . ./$(env) &&
 lint = .venv-lint/bin
 
-.PHONY: help demo demo-c demo-fortran demo-dolfinx test petsc-suite lint bench bench-learning clean
+.PHONY: help demo demo-c demo-fortran demo-dolfinx test petsc-suite lint bench bench-learning bench-usertest clean
 
 help:
 	@echo "make demo          heat simulation with omega = 1 and with learned omega (sets up what it needs)"
@@ -13,8 +13,9 @@ help:
 	@echo "make demo-dolfinx  and for a DOLFINx script, where DOLFINx is installed"
 	@echo "make test          all tests; ARGS=... is passed to pytest"
 	@echo "make petsc-suite   PETSc's own regression tests, with its SOR and with sorlearn; ARGS=--help"
-	@echo "make bench         all measurements, slow: learning, wall clock, inodes, memory"
-	@echo "make bench-learning  how near the best omega every learner comes: table and regret plot"
+	@echo "make bench         all measurements, slow: learning, the user's test, wall clock, inodes, memory"
+	@echo "make bench-learning  how near the best omega every learner comes: table and regret plot; ARGS=--ablate"
+	@echo "make bench-usertest  the same under default norms, and what is left of the user's own test"
 	@echo "make lint          ruff and mypy"
 	@echo "make clean         removes what was made here, except installed software"
 	@echo "PETSC=pypi after any of them: use PETSc from PyPI, compiled into .venv"
@@ -53,8 +54,12 @@ lint: $(lint)/ruff
 bench-learning: $(env)
 	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/learning.py $(ARGS)
 
-bench: bench-learning
+bench-usertest: $(env)
+	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/usertest.py $(ARGS)
+
+bench: bench-learning bench-usertest
 	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/learning.py --real
+	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/tutorials.py --fixed
 	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/wallclock.py
 	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/inodes.py
 	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/memory.py

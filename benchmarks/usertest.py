@@ -78,6 +78,7 @@ RUNS = {
     "indefinite": Run(applications.indefinite, 60, "gmres", rtol=1e-6),
     "modes": Run(applications.smooth_modes, 300),
     "natural": Run(sequences.jumps, 400, options=(("ksp_norm_type", "natural"),)),
+    "eight blocks": Run(sequences.blocks8, 300),
     "plate": Run(heldout.plate, 300, held_out=True),
     "bursts": Run(heldout.bursts, 300, held_out=True),
     "penalty": Run(heldout.penalty, 300, held_out=True),
@@ -319,7 +320,7 @@ def figures(table: Table, loop: Loop) -> dict[str, float]:
 def report(name: str, seed: int, solves: int, table: Table, found: dict[str, float]) -> None:
     native = table.user[:, ONE].sum() / table.user.min(axis=1).sum()
     fixed = table.user.sum(axis=0).min() / table.user.min(axis=1).sum()
-    text = f"{name:13s}{seed:2d}{solves:6d}{native:8.3f}{fixed:8.3f} |"
+    text = f"{name:16s}{seed:2d}{solves:6d}{native:8.3f}{fixed:8.3f} |"
     text += "".join(f"{found[key]:8.3f}" for key in ("best", "fixed", "one", "safe", "left", "99 %", "worst"))
     print(text + f"{found['> 1.5']:8.2%}{found['residual']:9.3f}{found['extra']:8.2%}", flush=True)
 
@@ -328,7 +329,7 @@ def heading(rtol: float, learner: str) -> None:
     print(f"rtol {rtol:g} unless the sequence has its own, learner {learner}; native ω = 1 and best fixed ω over")
     print("the best ω of every instance; then sorlearn")
     columns = ("best", "fixed", "one", "safe", "left", "99 %", "worst", "> 1.5")
-    print(f"{'sequence':12s}seed{'solves':>5s}{'ω=1':>8s}{'fixed':>8s} |" + "".join(f"{key:>8s}" for key in columns)
+    print(f"{'sequence':14s}seed{'solves':>5s}{'ω=1':>8s}{'fixed':>8s} |" + "".join(f"{key:>8s}" for key in columns)
           + f"{'residual':>9s}{'extra':>8s}", flush=True)  # fmt: skip
 
 
