@@ -10,6 +10,7 @@ SOR at ω = 1.  Every instance is solved natively at every ω of a grid until KS
 (offline, by a convergence test in Python; kept in a table), and by sorlearn, switched on by options, in a loop of KSP.
 
     best, fixed, one     sorlearn's iterations over the best ω's of every instance, the best fixed ω's, those of ω = 1
+    choice, tight        two factors of the first: what the chosen ω's would have taken, and what was solved beyond that
     safe                 highest running total over that of ω = 1 after the 20th solve
     left                 the user's test at the answer, both sides divided: median, 99 % quantile, largest, share > 1.5
     residual             ‖b − Ax‖ over that which native SOR at ω = 1 leaves, geometric mean
@@ -86,6 +87,7 @@ RUNS = {
     "swirl": Run(heldout.swirl, 300, "bcgs", held_out=True),
     "reservoir": Run(heldout.reservoir, 300, held_out=True),
 }
+COLUMNS = ("best", "choice", "tight", "fixed", "one", "safe", "left", "99 %", "worst")
 
 
 class Table(NamedTuple):
@@ -302,9 +304,13 @@ def figures(table: Table, loop: Loop) -> dict[str, float]:
     """The columns of the report."""
     best, one, total = table.user.min(axis=1), table.user[:, ONE], loop.its
     n = min(20, len(total)) - 1
+    nearest = abs(np.log(2 / loop.omega - 1)[:, None] - U).argmin(axis=1)
+    chosen = table.user[np.arange(len(total)), nearest]
     worse = np.log(np.maximum(loop.residual, 1e-300) / np.maximum(table.residual[:, ONE], 1e-300))
     return {
         "best": total.sum() / best.sum(),
+        "choice": chosen.sum() / best.sum(),
+        "tight": total.sum() / chosen.sum(),
         "fixed": total.sum() / table.user.sum(axis=0).min(),
         "one": total.sum() / one.sum(),
         "safe": (total.cumsum() / one.cumsum())[n:].max(),
@@ -321,15 +327,14 @@ def report(name: str, seed: int, solves: int, table: Table, found: dict[str, flo
     native = table.user[:, ONE].sum() / table.user.min(axis=1).sum()
     fixed = table.user.sum(axis=0).min() / table.user.min(axis=1).sum()
     text = f"{name:16s}{seed:2d}{solves:6d}{native:8.3f}{fixed:8.3f} |"
-    text += "".join(f"{found[key]:8.3f}" for key in ("best", "fixed", "one", "safe", "left", "99 %", "worst"))
+    text += "".join(f"{found[key]:8.3f}" for key in COLUMNS)
     print(text + f"{found['> 1.5']:8.2%}{found['residual']:9.3f}{found['extra']:8.2%}", flush=True)
 
 
 def heading(rtol: float, learner: str) -> None:
     print(f"rtol {rtol:g} unless the sequence has its own, learner {learner}; native ω = 1 and best fixed ω over")
     print("the best ω of every instance; then sorlearn")
-    columns = ("best", "fixed", "one", "safe", "left", "99 %", "worst", "> 1.5")
-    print(f"{'sequence':14s}seed{'solves':>5s}{'ω=1':>8s}{'fixed':>8s} |" + "".join(f"{key:>8s}" for key in columns)
+    print(f"{'sequence':14s}seed{'solves':>5s}{'ω=1':>8s}{'fixed':>8s} |" + "".join(f"{key:>8s}" for key in (*COLUMNS, "> 1.5"))
           + f"{'residual':>9s}{'extra':>8s}", flush=True)  # fmt: skip
 
 
