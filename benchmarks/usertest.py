@@ -326,7 +326,7 @@ def figures(table: Table, loop: Loop) -> dict[str, float]:
 def report(name: str, seed: int, solves: int, table: Table, found: dict[str, float]) -> None:
     native = table.user[:, ONE].sum() / table.user.min(axis=1).sum()
     fixed = table.user.sum(axis=0).min() / table.user.min(axis=1).sum()
-    text = f"{name:16s}{seed:2d}{solves:6d}{native:8.3f}{fixed:8.3f} |"
+    text = f"{name:16s}{seed:2d}{solves:6d}{native:8.3f}{fixed:8.3f}"
     text += "".join(f"{found[key]:8.3f}" for key in COLUMNS)
     print(text + f"{found['> 1.5']:8.2%}{found['residual']:9.3f}{found['extra']:8.2%}", flush=True)
 
@@ -334,8 +334,8 @@ def report(name: str, seed: int, solves: int, table: Table, found: dict[str, flo
 def heading(rtol: float, learner: str) -> None:
     print(f"rtol {rtol:g} unless the sequence has its own, learner {learner}; native ω = 1 and best fixed ω over")
     print("the best ω of every instance; then sorlearn")
-    print(f"{'sequence':14s}seed{'solves':>5s}{'ω=1':>8s}{'fixed':>8s} |" + "".join(f"{key:>8s}" for key in (*COLUMNS, "> 1.5"))
-          + f"{'residual':>9s}{'extra':>8s}", flush=True)  # fmt: skip
+    columns = "".join(f"{key:>8s}" for key in ("ω=1", "fixed", *COLUMNS, "> 1.5"))
+    print(f"{'sequence':14s}seedsolves{columns}{'residual':>9s}{'extra':>8s}", flush=True)
 
 
 def main() -> None:
