@@ -3,7 +3,8 @@
     export PYTHONPATH=. OMP_NUM_THREADS=1
     python3 benchmarks/usertest.py                              # all sequences
     python3 benchmarks/usertest.py newton swirl --rtol 1e-8 --seeds 2
-    python3 benchmarks/usertest.py --learner tsallis_inf newton
+    python3 benchmarks/usertest.py --learner tsallis_inf --after 200 newton
+    python3 benchmarks/usertest.py --idle gmres                 # told a user's number that means nothing
 
 The user asked for ‖M⁻¹r‖ ≤ max(rtol ‖M⁻¹b‖, atol), natural norm √(rᵀM⁻¹r), with M of the solver that was configured:
 SOR at ω = 1.  Every instance is solved natively at every ω of a grid until KSP's own test and this one both hold
@@ -11,7 +12,7 @@ SOR at ω = 1.  Every instance is solved natively at every ω of a grid until KS
 
     best, fixed, one     sorlearn's iterations over the best ω's of every instance, the best fixed ω's, those of ω = 1
     choice, tight        two factors of the first: what the chosen ω's would have taken, and what was solved beyond that
-    safe                 highest running total over that of ω = 1 after the 20th solve
+    safe                 highest running total over that of ω = 1 after the 20th solve (or --after)
     left                 the user's test at the answer, both sides divided: median, 99 % quantile, largest, share > 1.5
     residual             ‖b − Ax‖ over that which native SOR at ω = 1 leaves, geometric mean
     extra                sweeps and products with A over those that native SOR takes for as many iterations, less 1
@@ -44,6 +45,8 @@ OMEGAS[ONE] = 1.0
 MAX_IT = 10_000
 #: No ω is followed past so many times the iterations of ω = 1 (and some): it is far from the best by then.
 PATIENCE, SOME = 2, 20
+#: Option whose value is a new random number before every solve.
+IDLE = "usertest_idle_number"
 PRECONDITIONED, NATURAL = PETSc.KSP.NormType.PRECONDITIONED, PETSc.KSP.NormType.NATURAL
 
 
@@ -274,6 +277,7 @@ class Loop(NamedTuple):
 def learned(name: str, seed: int, rtol: float, learner: str, options: dict[str, str | None]) -> Loop:
     """Solve the sequence with sorlearn, switched on by options only."""
     run, work, rows = RUNS[name], Work(), []
+    rng, database = np.random.default_rng(7), PETSc.Options()
     prefix = f"{name.replace(' ', '_')}_{seed}_{-np.log10(rtol):.0f}_"  # none goes on with what another run has learned
     ksp = solver(run, prefix, pc_type="python", pc_python_type="sorlearn.PC", pc_sorlearn_learner=learner,
                  pc_sorlearn_seed=str(seed), ksp_rtol=str(rtol), **options)  # fmt: skip
@@ -281,6 +285,7 @@ def learned(name: str, seed: int, rtol: float, learner: str, options: dict[str, 
     for instance, A, P, b, x in petsc_instances(run, seed):
         ksp.setOperators(A, P)
         start(ksp, instance, x)
+        database[IDLE] = rng.standard_normal()
         work()
         ksp.solve(b, x)
         spent = work()
@@ -300,10 +305,10 @@ def extra_work(table: Table, loop: Loop) -> float:
     return float(loop.work.sum() / expected.sum() - 1)
 
 
-def figures(table: Table, loop: Loop) -> dict[str, float]:
+def figures(table: Table, loop: Loop, after: int) -> dict[str, float]:
     """The columns of the report."""
     best, one, total = table.user.min(axis=1), table.user[:, ONE], loop.its
-    n = min(20, len(total)) - 1
+    n = min(after, len(total)) - 1
     nearest = abs(np.log(2 / loop.omega - 1)[:, None] - U).argmin(axis=1)
     chosen = table.user[np.arange(len(total)), nearest]
     worse = np.log(np.maximum(loop.residual, 1e-300) / np.maximum(table.residual[:, ONE], 1e-300))
@@ -346,10 +351,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--tables", action="store_true", help="make the missing tables only")
     parser.add_argument("--set", nargs="*", default=[], metavar="OPTION=VALUE", help="more options of the solver")
+    parser.add_argument("--after", type=int, default=20, help="solves from which on *safe* counts")
+    parser.add_argument("--idle", action="store_true", help="a user's context that means nothing")
     given = parser.parse_args()
     if unknown := set(given.names) - set(RUNS):
         parser.error(f"no sequence {sorted(unknown)[0]!r}; there are {', '.join(RUNS)}")
     options = dict(text.split("=", 1) for text in given.set)
+    if given.idle:
+        options |= {"pc_sorlearn_context": "user", "pc_sorlearn_context_option": IDLE}
     heading(given.rtol, given.learner)
     names, below = given.names or list(RUNS), False
     for name in names:
@@ -361,7 +370,7 @@ def main() -> None:
             table = table_of(name, seed, rtol)
             if not given.tables:
                 loop = learned(name, seed, rtol, given.learner, options)
-                report(name, seed, len(loop.its), table, figures(table, loop))
+                report(name, seed, len(loop.its), table, figures(table, loop, given.after))
 
 
 if __name__ == "__main__":
