@@ -38,7 +38,7 @@ TUTORIALS = {
     "ts/ex2": Tutorial("ts/tutorials/ex2.c", "-M 200 -ts_max_steps 100 -ts_type beuler", 1480),
     "ksp/ex16": Tutorial("ksp/ksp/tutorials/ex16.c", "-ntimes 10 -m 40 -n 40", 185),
     "ksp/ex16, 100 steps": Tutorial("ksp/ksp/tutorials/ex16.c", "-ntimes 100 -m 40 -n 40", 1725),
-    "snes/ex19": Tutorial("snes/tutorials/ex19.c", "-da_refine 3", 208),
+    "snes/ex19": Tutorial("snes/tutorials/ex19.c", "-da_refine 3 -lidvelocity 10 -grashof 1e3", 208),
 }
 
 
