@@ -217,7 +217,7 @@ def test_registry_forgets_the_oldest_kinds():
         registry.acquire((f"s{i}_", i), object, lambda: None)
         registry.release((f"s{i}_", i), object())
     assert len(registry.waiting) <= Registry.LIMIT
-    assert not registry.held
+    assert not registry.in_use
 
 
 EXITS = {

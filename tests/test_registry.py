@@ -62,7 +62,7 @@ def test_the_oldest_kinds_are_forgotten():
     for i in range(2 * Registry.LIMIT):
         registry.release((f"s{i}_", i), registry.acquire((f"s{i}_", i), object, nothing))
     assert len(registry.waiting) == Registry.LIMIT
-    assert not registry.held
+    assert not registry.in_use
     last = 2 * Registry.LIMIT - 1
     registry.acquire((f"s{last}_", last), pytest.fail, nothing)
 

@@ -30,19 +30,19 @@ class Registry:
 
     def __init__(self) -> None:
         self.waiting: OrderedDict[tuple[Any, ...], list[Any]] = OrderedDict()
-        self.held: Counter[tuple[Any, ...]] = Counter()
+        self.in_use: Counter[tuple[Any, ...]] = Counter()
         self.groups: dict[tuple[Any, ...], Learner] = {}
 
     def acquire(self, key: tuple[Any, ...], make: Callable[[], Any], clean_up: Callable[[], None]) -> Any:
         """What waits under this key, else what `make` makes.
 
-        Where others of this key are held, `clean_up` comes first: they may be solvers that nobody can reach any more,
+        Where others of this key are in use, `clean_up` comes first: they may be solvers that nobody can reach any more,
         and that PETSc will destroy when it is asked to.
         """
         key = self._key(key)
-        if key not in self.waiting and self.held[key] > 0:
+        if key not in self.waiting and self.in_use[key] > 0:
             clean_up()
-        self.held[key] += 1
+        self.in_use[key] += 1
         waiting = self.waiting.pop(key, [])
         if not waiting:
             return make()
@@ -54,9 +54,9 @@ class Registry:
     def release(self, key: tuple[Any, ...], slot: Any) -> None:
         """Keep this for the next solver of its kind, and forget the oldest kinds."""
         key = self._key(key)
-        self.held[key] -= 1
-        if not self.held[key]:
-            del self.held[key]
+        self.in_use[key] -= 1
+        if not self.in_use[key]:
+            del self.in_use[key]
         self.waiting.setdefault(key, []).append(slot)
         self.waiting.move_to_end(key)
         if len(self.waiting) > self.LIMIT:
