@@ -82,11 +82,13 @@ class Settings:
     """The options of one solver; field `x` is option `-<prefix>pc_sorlearn_x`."""
 
     learner: str = _choice(tuple(LEARNERS), "who chooses omega")
-    omega: float = _option(1.0, _relaxation, _OPEN, "omega of `fixed`; the safe omega that others start from")
+    omega: float = _option(
+        1.0, _relaxation, _OPEN, "omega of `fixed`; the safe omega that others start from and fall back to"
+    )
     omega_min: float | None = _option(None, _relaxation, _OPEN, "least omega (default: the learner's)")
     omega_max: float | None = _option(None, _relaxation, _OPEN, "largest omega (default: the learner's)")
     num_omegas: int = _option(20, _count, "a whole number from 1", "arms of the learners that use a grid")
-    cost: str = _choice(tuple(COSTS), "what is minimised; work = effort per digit of true accuracy")
+    cost: str = _choice(tuple(COSTS), "what is minimised; work = effort per digit of what the user's test asks for")
     context: str = _choice(("auto", "none", "user"), "where the context comes from")
     context_min: float | None = _option(None, _number, "a finite number", "least value of a user's context")
     context_max: float | None = _option(None, _number, "a finite number", "largest value of a user's context")

@@ -131,7 +131,7 @@ class Accuracy:
 
     @property
     def true_level(self) -> float:
-        """What a true residual is held against, see `shortfall`; NaN where that isn't known."""
+        """What a true residual is compared with, see `shortfall`; NaN where that isn't known."""
         return self.level + self._unsure()
 
     def _unsure(self) -> float:

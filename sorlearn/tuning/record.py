@@ -96,7 +96,7 @@ class SolveRecord(NamedTuple):
     omega : float
         Relaxation factor it was started with.
     iterations : int
-        Iterations, those of a repair included.
+        Iterations, those of repeats and continuations included.
     reason : int
         KSPConvergedReason that the application sees.
     cost : float
@@ -114,7 +114,8 @@ class SolveRecord(NamedTuple):
     rescued : bool
         Whether another ω has had a part in the answer.
     held : bool
-        Whether nothing was decided: the decision before stood, ω followed the matrix at most.
+        Whether this solve repeats the decision before: nothing was decided, judged or learned, ω followed the matrix at
+        most.
     """
 
     solve: int

@@ -47,7 +47,7 @@ class Session:
     learner : Learner, optional
         One that other solvers of the group share.
     guarded : bool
-        Whether the total cost is bounded strictly.
+        Whether it chooses for the guarded solver, `sorlearn.KSP`, whose total cost is bounded strictly.
     """
 
     def __init__(
