@@ -225,6 +225,7 @@ def test_held_positions_are_native_sor(tmp_path):
             expected = native(place, tmp_path)
         run = learned(place, tmp_path)
         assert run.view is None or said(run) == ({place.says}, {1.0}), name
+        assert run.view is None or ("remedy: " in run.view) is (place.says != NO_KSP), name
         assert run.iterations == expected.iterations, name
         if place.same_sweeps:
             assert np.array_equal(run.history, expected.history), name
