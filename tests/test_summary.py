@@ -54,7 +54,7 @@ def test_savings_have_their_uncertainty():
     counted.own = 0.5
     text = savings(counted, 1.0, (0.5, 0.03))
     assert "omega = 1: 50 % of its iterations (from 44 to 56 %)" in text
-    assert "about 9.5 s after the 0.5 s" in text  # 10 s were spent, as much was saved
+    assert "about 9.5 s (from 7.4 to 12 s) after the 0.5 s" in text  # 10 s were spent, as much was saved
 
 
 def test_losses_are_not_hidden():
@@ -64,8 +64,26 @@ def test_losses_are_not_hidden():
     assert "omega = 1.2: -25 %" in text and "about -2.5 s" in text
 
 
+@pytest.mark.parametrize(("safe", "seconds"), [(0, "about -2 s"), (50, "about -0.24 s")])
+def test_seconds_heed_what_iterations_cost_with_inodes(safe, seconds):
+    assert seconds in savings(tally(solves=100, safe=safe), 1.0, (0.2, 0.01), price=1.5625)  # 10 s / 1.5625 / 0.8
+
+
 def test_what_is_not_known_is_not_claimed():
     assert "not known" in savings(tally(), 1.0, None)
+
+
+@pytest.mark.parametrize("share", [0.05, -0.05])
+def test_neither_gain_nor_loss_is_claimed_where_it_may_be_either(share):
+    text = savings(tally(), 1.0, (share, 0.03))
+    assert "not known for certain, from " in text and f"{100 * share:.0f} %" not in text
+
+
+def test_all_solves_with_the_safe_omega_save_nothing():
+    counted = tally(solves=100, safe=100)
+    counted.own = 0.5
+    text = savings(counted, 1.0, (0.0, 0.0))
+    assert "omega = 1: nothing" in text and "0.5 s" in text and "%" not in text
 
 
 def test_summary_of_a_run():

@@ -65,15 +65,24 @@ def reasons(tally: Tally, price: float, saved: tuple[float, float] | None) -> li
     return found
 
 
-def savings(tally: Tally, omega_safe: float, saved: tuple[float, float] | None) -> str:
-    """What was saved against the safe ω, where that is known."""
+def savings(tally: Tally, omega_safe: float, saved: tuple[float, float] | None, price: float = 1.0) -> str:
+    """What was saved against the safe ω, where that is known; neither a gain nor a loss where it may be either."""
     if saved is None:
         return "saved: not known, as too few solves were made with the safe omega to compare with"
+    text, own = f"saved against omega = {omega_safe:g}:", f"{tally.own:.2g} s that sorlearn took itself"
     share, error = saved
-    low, high = (100.0 * (share + sign * TWO_SIDED * error) for sign in (-1.0, 1.0))
-    seconds = tally.seconds * share / max(1.0 - share, 1e-3) - tally.own
-    return (f"saved against omega = {omega_safe:g}: {100.0 * share:.0f} % of its iterations (from {low:.0f} to "
-            f"{high:.0f} %), about {seconds:.2g} s after the {tally.own:.2g} s that sorlearn took itself")  # fmt: skip
+    if tally.solves == tally.safe:
+        return f"{text} nothing, as all solves were made with it; there are the {own}"
+    low, high = share - TWO_SIDED * error, share + TWO_SIDED * error
+    interval = f"from {100.0 * low:.0f} to {100.0 * high:.0f} %"
+    if low <= 0.0 <= high:
+        return f"{text} not known for certain, {interval} of its iterations, less the {own}"
+    dearer = 1.0 + (price - 1.0) * (1.0 - tally.safe / tally.solves)  # an iteration, on average
+    first, seconds, last = (
+        tally.seconds / dearer / max(1.0 - part, 1e-3) - tally.seconds - tally.own for part in (low, share, high)
+    )
+    return (f"{text} {100.0 * share:.0f} % of its iterations ({interval}), about {seconds:.2g} s "
+            f"(from {first:.2g} to {last:.2g} s) after the {own}")  # fmt: skip
 
 
 def summarise(
@@ -87,6 +96,6 @@ def summarise(
     if omegas:
         lines.append(f"omega: median of the last {len(omegas)} decisions {median(omegas):.3f}, last {omegas[-1]:.3f}")
     if learner != "fixed":
-        lines += [savings(tally, omega_safe, saved), *reasons(tally, price, saved)]
+        lines += [savings(tally, omega_safe, saved, price), *reasons(tally, price, saved)]
     lines.append(f"failed: {tally.failed}, repaired: {tally.repaired}, continued with omega_safe: {tally.continued}")
     return "\n  ".join(lines)
