@@ -13,6 +13,8 @@ SCATTER, WORTH = 0.4, 4.0
 AT_RANDOM, ASKED_FOR, PLAYED = 0.06, 0.1, 0.15
 #: Pairs, by weight, without which nothing is known where there is no model.
 ENOUGH = 3.0
+#: A model that seems as far off, in log cost, met another matrix instead: the easy ones are where it plays safe.
+ANOTHER = 0.5
 
 
 class Comparison:
@@ -50,6 +52,8 @@ class Comparison:
         self._last = at_safe + 1.0, safe
 
     def _pair(self, off: float, weight: float) -> None:
+        if self.modelled and not self.at_random and abs(off) > ANOTHER:
+            return
         self.weight += weight
         self.squares += weight * weight
         deviation = off - self.bias
