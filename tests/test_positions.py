@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+from conftest import ROOT, run
 from petsc4py import PETSc
 from systems import CLASS, laplacian, random_rhs, true_residual, user_test
 
@@ -277,3 +279,15 @@ def test_eigenvalues_are_estimated_at_the_safe_omega(monkeypatch):
     assert len(tuner.records) == 6
     assert ksp.getTolerances()[0] == RTOL
     ksp.destroy()
+
+
+@pytest.mark.parametrize(("typed", "says"), [
+    ("-ksp_norm_type none", "cg does not iterate to a tolerance here; remedy: sorlearn.PC on a solver"),
+    ("-ksp_type nash", "solves end at a trust region, which says nothing of omega; remedy: a line search"),
+    ("-ksp_diagonal_scale", "-ksp_diagonal_scale forbids repeating a solve; remedy: leave it out"),
+])  # fmt: skip
+def test_the_summary_says_where_and_why_omega_is_held(typed, says):
+    flags = "-pc_type python -pc_python_type sorlearn.PC -pc_sorlearn_summary -n_x 10 -steps 3"
+    out = run(1, sys.executable, ROOT / "demos" / "heat2d.py", *flags.split(), *typed.split()).stdout
+    assert f"sorlearn summary of (no prefix): learner auto, omega held at 1: {says}" in out
+    assert "saved" not in out

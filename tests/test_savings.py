@@ -83,7 +83,8 @@ def learned(name):
     kind, options = RUNS[name]
     guarded = options is GUARDED
     more = {**options, "sorlearn_ksp_type": kind.ksp} if guarded else options
-    ksp = solver(system(*kind.systems[0]), f"{name}_", ksp_type="python" if guarded else kind.ksp, ksp_rtol=RTOL, **more)
+    ksp_type = "python" if guarded else kind.ksp
+    ksp = solver(system(*kind.systems[0]), f"{name}_", ksp_type=ksp_type, ksp_rtol=RTOL, **more)
     return ksp, ksp.getPC().getPythonContext()
 
 

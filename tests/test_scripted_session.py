@@ -259,3 +259,29 @@ def test_the_summary_counts_what_was_decided():
         play(session)
     assert "learner auto, 3 solves, 30 iterations" in session.summary()
     assert "median of the last 3 decisions 1.500" in session.summary()
+
+
+@pytest.mark.parametrize(("cost", "inodes", "share"), [
+    ("work", False, 0.5), ("work", True, 6.0 / 11.0), ("flops", True, 0.5),
+])  # fmt: skip
+def test_savings_are_of_iterations_whatever_they_are_charged(cost, inodes, share):
+    session = tuned(cost=cost)
+    session.learner.foreseen = lambda choice: 2.0  # of losses; an iteration with inodes costs 1.1 until measured
+    for _ in range(20):
+        play(session, Solve(Outcome(10, 2), inodes=inodes))
+    assert session.baseline.savings()[0] == pytest.approx(share)
+
+
+@pytest.mark.parametrize(("settings", "solve", "tighten", "says"), [
+    ({}, GOOD._replace(inodes=True), 0.0, "(inodes)"),
+    ({}, GOOD, 1.0, "try -ksp_norm_type unpreconditioned"),
+    ({"omega": 1.5}, GOOD, 0.0, "the safe omega was mostly as good as any other"),
+])  # fmt: skip
+def test_the_summary_and_the_view_say_why_omega_is_what_it_is(settings, solve, tighten, says):
+    session = tuned(summary=True, **settings)
+    for _ in range(10):
+        session.decide(NO_CONTEXT, False, 0)
+        session.decision = session.decision._replace(tighten=tighten)
+        session.charge(solve)
+    (reason,) = session.reasons()
+    assert says in reason and reason in session.summary()
