@@ -185,26 +185,6 @@ def test_a_trial_that_is_cut_off_shows_how_hard_the_systems_are():
 # -- what it says, and what stays
 
 
-@pytest.mark.parametrize("strict", [False, True])
-@pytest.mark.parametrize("trial", [12, 15, 19, 21, 26])
-def test_savings_are_true_within_twice_their_error(strict, trial):
-    noise = np.random.default_rng(trial).lognormal(0.0, 0.2, 400)
-    safe, tried = (20 * noise).astype(int).tolist(), (trial * noise).astype(int).tolist()
-    misses = []
-    for seed in range(10):
-        baseline = Baseline(seed=seed, strict=strict)
-        spent = play(baseline, safe, tried, lambda t: 21 / (trial + 1)).sum()
-        share, error = baseline.savings()
-        misses.append(abs(share - (1 - spent / (sum(safe) + 400))) > 2 * error + 0.01)
-    assert sum(misses) <= 2
-
-
-def test_nothing_is_said_of_savings_without_evidence():
-    baseline = Baseline()
-    assert baseline.savings() is None
-    play(baseline, [20] * 3, [8] * 3, lambda t: 21 / 9)
-    assert baseline.savings() is None
-
 
 @pytest.mark.parametrize("strict", [False, True])
 def test_a_restored_account_goes_on_alike(strict):

@@ -14,7 +14,7 @@ from petsc4py import PETSc
 from systems import native, random_rhs, solver
 
 from sorlearn.records.summary import TWO_SIDED
-from sorlearn.tuning.baseline import Baseline
+from sorlearn.tuning.comparison import Comparison
 
 #: Wider intervals say nothing.
 WIDEST = 0.35
@@ -101,7 +101,7 @@ def test_savings_are_true(name):
     expected = iterations(plain, kind)
     ksp, tuner = learned(name)
     truth = 1.0 - iterations(ksp, kind) / expected
-    saved = tuner._tuned.session.baseline.savings()
+    saved = tuner._tuned.session.comparison.savings()
     ksp.destroy()
     assert saved is not None
     share, error = saved
@@ -137,7 +137,7 @@ def test_the_summary_leaves_out_loaded_runs(tmp_path):
     took = iterations(after, CONSTANT._replace(solves=12))
     session = after.getPC().getPythonContext()._tuned.session
     assert session.solves == CONSTANT.solves + 12  # it was loaded
-    counted = session.baseline.comparison
+    counted = session.comparison
     assert counted.safe + counted.others == session.tally.iterations == took
     assert f", 12 solves, {took} iterations" in session.summary()
     after.destroy()
@@ -148,9 +148,9 @@ def test_the_summary_leaves_out_loaded_runs(tmp_path):
 
 def account(solves, *, strict=False):
     """Of solves (iterations, safe, ratio)."""
-    found = Baseline(strict=strict)
+    found = Comparison(at_random=strict)
     for count, safe, ratio in solves:
-        found.enter(count + 1.0, safe=safe, ratio=ratio)
+        found.enter(count, safe, ratio)
     return found
 
 
@@ -196,12 +196,3 @@ def test_audits_at_random_are_the_better_evidence():
 
 def test_safe_solves_alone_save_nothing():
     assert account([SAFE] * 10).savings() == (0.0, 0.0)
-
-
-def test_a_restored_account_tells_of_its_own_run_only():
-    before, after = account([SAFE, OTHER] * 50), Baseline()
-    after.restore(before.state())
-    assert after.savings() is None
-    for count, safe, ratio in [SAFE, (40.0, False, None)] * 10:
-        after.enter(count + 1.0, safe=safe, ratio=ratio)
-    assert after.savings() == account([SAFE, (40.0, False, None)] * 10).savings()

@@ -75,18 +75,18 @@ class Baseline(Remembers):
     """
 
     _remembered = (
-        "rng", "solves", "audits", "evidence", "since", "spent", "estimate", "unseen", "incredible", "beyond", "spread",
-        "level", "dearest", "first", "trial", "variance", "alarm", "predicts", "probability",
+        "rng", "solves", "audits", "evidence", "since", "spent", "estimate", "unseen", "beyond", "level",
+        "dearest", "first", "trial", "alarm", "predicts", "probability",
     )  # fmt: skip
 
     def __init__(self, *, seed: int = 0, strict: bool = False) -> None:
         self.strict = strict
         self.rng = np.random.Generator(np.random.PCG64([seed, 1]))
         self.solves = self.audits = self.evidence = self.since = 0
-        self.spent = self.estimate = self.variance = 0.0
-        self.unseen = self.incredible = 0.0  # predicted part of the estimate, and what wasn't believed of it
+        self.spent = self.estimate = 0.0
+        self.unseen = 0.0  # predicted part of the estimate
         self.level = self.dearest = self.first = 0.0  # costs at the safe ω: mean, dearest of late, first
-        self.beyond = self.spread = 0.0  # sums of what audits cost beyond the level, relatively, and of its squares
+        self.beyond = 0.0  # sum of what audits cost beyond what was believed before them, relatively
         self.trial = 0.0  # mean cost of trials
         self.alarm, self.predicts = False, False
         self.probability = 0.0  # of the audit that is due, 0 where none is
@@ -142,17 +142,6 @@ class Baseline(Remembers):
             self._predict(cost, ratio)
         self.probability = 0.0
 
-    def savings(self) -> tuple[float, float] | None:
-        """Share of the safe ω's total that was saved, and its standard error; None where there is no evidence."""
-        if not self.evidence:
-            return None
-        estimate, error = self.estimate, sqrt(self.variance)
-        if not self.strict:
-            spread = (self.spread + PRIOR * DOUBT**2) / (self.evidence + PRIOR)
-            estimate += self._bias() * self.unseen + 0.5 * self.incredible
-            error = sqrt(spread / self.evidence) * self.unseen + 0.5 * self.incredible
-        return 1.0 - self.spent / estimate, self.spent * error / estimate**2
-
     def _bias(self) -> float:
         """What audits cost beyond the predictions before them: the relative mean, near nought while there are few."""
         return self.beyond / (self.evidence + PRIOR)
@@ -174,14 +163,12 @@ class Baseline(Remembers):
         if self.strict:
             excess = (cost - self.level) / self.probability
             self.estimate += self.level + excess
-            self.variance += (1.0 - self.probability) * excess * excess
         else:
             self.estimate += cost
         believed = self._believed(cost, ratio)
         if self.since and believed > 0.0:
             self.evidence += 1
-            beyond = min(cost / believed - 1.0, 1.0)
-            self.beyond, self.spread = self.beyond + beyond, self.spread + beyond * beyond
+            self.beyond += min(cost / believed - 1.0, 1.0)
         self.audits, self.since = self.audits + 1, 0
         self._follow(cost, self.audits)
         self.dearest = max(cost, 0.9 * self.dearest)
@@ -193,7 +180,6 @@ class Baseline(Remembers):
             self.dearest = max(self.dearest, cost - limit)
         believed = self._believed(cost, None if self.strict else ratio)
         if ratio is not None and not self.strict:
-            self.incredible += ratio * cost - believed
             self._follow(believed, self.solves)
         self.estimate += believed
         self.unseen += believed

@@ -20,6 +20,7 @@ from . import memory
 from .accuracy import Accuracy
 from .baseline import Baseline
 from .bins import bin_of
+from .comparison import Comparison
 from .cost import COSTS, Charge, Price, Steady
 from .decision import Decision
 from .record import Solve, SolveRecord
@@ -64,7 +65,7 @@ class Session:
         self.accuracy, self.vetoes = Accuracy(settings.omega), Vetoes(settings.omega)
         self.repeats, self.price, self.steady = Repeats(), Price(), Steady()
         self.baseline = Baseline(seed=settings.seed, strict=guarded)
-        self.tally = Tally()
+        self.tally, self.comparison = Tally(), Comparison(at_random=guarded)
         self.solves = 0
         self.asked: Choice | None = None
         self.decision = Decision(settings.omega, settings.omega)
@@ -162,8 +163,7 @@ class Session:
         if not isfinite(loss):
             raise ValueError(f"cost {loss} of a solve with omega = {omega:g}")
         asked, tells = self.asked, outcome.iterations > 0 and (outcome.failed or outcome.reason in MET)
-        expected = self.learner.at_safe(asked, loss) if asked is not None and asked.omega == omega else None
-        self._ratio = expected / loss if expected is not None and loss > 0.0 else None
+        self._ratio = self._foreseen(asked, loss) if asked is not None and asked.omega == omega else None
         self._count(solve)
         if asked is not None and tells and not self.baseline.tiny:
             told = self.steady(loss) if self.settings.cost == "time" else loss
@@ -171,6 +171,14 @@ class Session:
         self.repeats.decided(outcome.iterations, loss)
         self._write(solve, loss, asked or Choice(omega))
         return self.repeats.left
+
+    def _foreseen(self, asked: Choice, loss: float) -> float | None:
+        """Iterations at the safe ω over those at the choice, as predicted; losses may have a price in them."""
+        expected = self.learner.at_safe(asked, loss)
+        if expected is None or loss <= 0.0:
+            return None
+        priced = self._inodes and self.settings.cost == "work"
+        return expected / loss * (self.price(asked.omega) / self.price(self.settings.omega) if priced else 1.0)
 
     def _judge(self, solve: Solve) -> None:
         """What the answer says of ω, beside its cost."""
@@ -211,6 +219,7 @@ class Session:
         self.solves += 1
         self.accuracy.earn(outcome.iterations)
         self.baseline.enter(outcome.iterations + 1.0, safe=safe, ratio=self._ratio)
+        self.comparison.enter(outcome.iterations, safe, self._ratio)
         self.tally.count(outcome, solve.seconds, self.decision.tighten, safe)
 
     def _write(self, solve: Solve, loss: float, choice: Choice, held: bool = False) -> None:
@@ -252,11 +261,11 @@ class Session:
         """A few lines for the end of the run."""
         omegas = [record.omega for record in self.log.records if not record.held]
         return summarise(self.name, self.settings.learner, self.tally, omegas, self.settings.omega,
-                         self.baseline.savings(), self._price())  # fmt: skip
+                         self.comparison.savings(), self._price())  # fmt: skip
 
     def reasons(self) -> list[str]:
         """Why ω stays where it is, or tolerances are tightened."""
-        return reasons(self.tally, self._price(), self.baseline.savings())
+        return reasons(self.tally, self._price(), self.comparison.savings())
 
     def _price(self) -> float:
         return self.price(0.0) if self._inodes else 1.0
