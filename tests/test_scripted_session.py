@@ -266,7 +266,7 @@ def test_the_summary_counts_what_was_decided():
 ])  # fmt: skip
 def test_savings_are_of_iterations_whatever_they_are_charged(cost, inodes, share):
     session = tuned(cost=cost)
-    session.learner.at_safe = lambda choice, loss: 2.0 * loss  # of losses; an iteration with inodes costs 1.1 until measured
+    session.learner.at_safe = lambda choice, loss: 2.0 * loss  # with inodes priced at 1.1 at first
     for _ in range(20):
         play(session, Solve(Outcome(10, 2), inodes=inodes))
     assert session.comparison.savings()[0] == pytest.approx(share)
