@@ -23,6 +23,7 @@ def state(session: Session) -> dict[str, Any]:
         "solves": session.solves,
         "median": session.steady.median,
         "rho": session.rho,
+        "ratio": session.ratio,
         "decision": [value if isfinite(value) else str(value) for value in session.decision],
         "decided": session.decided.omega,
         "matrix": list(session.decided.context.matrix or ()),
@@ -49,8 +50,8 @@ def restore(session: Session, fresh: Session, saved: dict[str, Any], with_learne
         for name in ROOMS:
             getattr(fresh, name).restore(saved[name])
         solves, median, rho = int(saved["solves"]), float(saved["median"]), float(saved["rho"])
-        omega = float(saved["decided"])
-        if not isfinite(median + rho) or median < 0.0 or not 0.0 < omega < 2.0:
+        omega, ratio = float(saved["decided"]), None if saved["ratio"] is None else float(saved["ratio"])
+        if not isfinite(median + rho + (ratio or 0.0)) or median < 0.0 or not 0.0 < omega < 2.0:
             raise ValueError("numbers that aren't finite, or a negative cost")
         decision = Decision(*map(float, saved["decision"]))
         matrix = [float(value) for value in saved["matrix"]]
@@ -63,6 +64,6 @@ def restore(session: Session, fresh: Session, saved: dict[str, Any], with_learne
         raise StateError(f"the state is damaged: {error!r}") from None
     for name in ROOMS:
         setattr(session, name, getattr(fresh, name))
-    session.solves, session.steady.median, session.rho = solves, median, rho
+    session.solves, session.steady.median, session.rho, session.ratio = solves, median, rho, ratio
     session.decision, session.decided = decision, Choice(omega, context=context)
     session.restored = True

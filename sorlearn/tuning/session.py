@@ -73,7 +73,7 @@ class Session:
         self._measured = self._resumes = self.restored = False
         self._inodes = False
         self.rho = 0.0
-        self._ratio: float | None = None
+        self.ratio: float | None = None
         self._shares_learner, self._guarded = learner is not None, guarded
         stem = f"-{name}{STEM}"
         journal = Journal(settings.journal, name, f"{stem}journal") if settings.journal else None
@@ -163,7 +163,7 @@ class Session:
         if not isfinite(loss):
             raise ValueError(f"cost {loss} of a solve with omega = {omega:g}")
         asked, tells = self.asked, outcome.iterations > 0 and (outcome.failed or outcome.reason in MET)
-        self._ratio = self._foreseen(asked, loss) if asked is not None and asked.omega == omega else None
+        self.ratio = self._foreseen(asked, loss) if asked is not None and asked.omega == omega else None
         self._count(solve)
         if asked is not None and tells and not self.baseline.tiny:
             told = self.steady(loss) if self.settings.cost == "time" else loss
@@ -218,8 +218,8 @@ class Session:
         outcome, safe = solve.outcome, self.decision.omega == self.settings.omega
         self.solves += 1
         self.accuracy.earn(outcome.iterations)
-        self.baseline.enter(outcome.iterations + 1.0, safe=safe, ratio=self._ratio)
-        self.comparison.enter(outcome.iterations, safe, self._ratio)
+        self.baseline.enter(outcome.iterations + 1.0, safe=safe, ratio=self.ratio)
+        self.comparison.enter(outcome.iterations, safe, self.ratio)
         self.tally.count(outcome, solve.seconds, self.decision.tighten, safe)
 
     def _write(self, solve: Solve, loss: float, choice: Choice, held: bool = False) -> None:
