@@ -197,7 +197,7 @@ def test_attach_again_and_change_of_type():
 @pytest.mark.parametrize(
     ("case", "count", "most"),
     [
-        ("a solve", 20000, 16),
+        ("a solve", 60000, 16),
         ("a solve, matrix changes", 10000, 16),
         ("a solver", 2000, 500),
         ("a solver, new prefix", 2000, 500),
