@@ -78,8 +78,8 @@ def test_tutorials_whose_first_trial_fails(tutorial, tmp_path, name, arguments):
     program, arguments = tutorial(name), [*arguments.split(), "-ksp_error_if_not_converged"]
     sor = run(2, program, *arguments, options="-pc_type sor -pc_sor_omega 1.95", cwd=tmp_path, check=False)
     assert sor.returncode != 0
-    options = f"{FLAGS} -pc_sorlearn_learner tsallis_inf -pc_sorlearn_omega_min 1.94 -pc_sorlearn_omega_max 1.96"
-    result = run(2, program, *arguments, options=f"{options} -pc_sorlearn_summary", cwd=tmp_path)
+    options = f"-python -pc_type python -pc_python_type {ROOT}/tests/systems.py:Trial -pc_sorlearn_summary"
+    result = run(2, program, *arguments, options=options, cwd=tmp_path)
     failed, repaired = re.search(r"failed: (\d+), repaired: (\d+)", result.stdout).groups()
     assert int(failed) == int(repaired) > 0
     assert "Traceback" not in result.stderr

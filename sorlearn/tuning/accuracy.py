@@ -24,7 +24,7 @@ SHARE, KEPT = 0.005, 3.0
 #: Bins on one side in which a measurement spares an ω its own, and on both sides.
 NEAR, BETWEEN = 1, 4
 #: Where so many digits are lost, so many measurements are wanted before they are believed.
-SHAKY, SEVERAL = 0.5, 4
+SHAKY, SEVERAL = 0.5, 10
 #: Weight of the newest measurement in a running mean, at least.
 NEWEST = 0.2
 #: Digits beyond which a surprise counts no more: then it is rather the instance than ω.
