@@ -19,7 +19,7 @@ import numpy as np
 from ..learners.state import Remembers
 
 #: Mean cost of the safe ω, in iterations + 1, up to which there is nothing to learn; saved share that disproves it.
-TINY, PROVEN = 6.0, 0.1
+TINY, PROVEN = 5.0, 0.1
 #: Weight of the newest solve in that mean, at least.
 NEWEST = 0.2
 #: Share of the safe ω's total that a learner may lose, and one that predicts nothing and so has to try everything.
