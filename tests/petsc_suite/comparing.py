@@ -24,8 +24,10 @@ _PROGRESS = re.compile(
     r"|linear solver iterations"
 )
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
-#: Traces of trouble; native runs that fail print some themselves.
-_TROUBLE = ("Traceback", "PETSC ERROR", "Error", "Warning", "Segmentation", r"\[ ?\d+\] ?\d+ bytes ", "learning stops")
+#: Traces of trouble, anywhere and on stderr only, where applications don't write of their own.
+_TROUBLE = ("Traceback", "PETSC ERROR", "Segmentation", r"\[ ?\d+\] ?\d+ bytes ")
+_TROUBLE_ON_STDERR = ("Error", "Warning", "learning stops")
+#: Native runs that fail print some of these themselves.
 _OF_FAILURES = ("PETSC ERROR", "Error")
 #: What counts as the same number: relative difference, and size below which none matters.
 _CLOSE, _TINY = 1e-2, 1e-4
@@ -100,17 +102,21 @@ def unused(native: Run, run: Run) -> list[str]:
     return sorted(name for name in ours if re.split("ksp_python|pc_python|pc_sorlearn|sorlearn_", name)[0] not in stems)
 
 
+def _more(pattern: str, native: str, text: str) -> list[str]:
+    """A line on what this text holds more of, or none."""
+    before, after = len(re.findall(pattern, native)), len(re.findall(pattern, text))
+    first = next((line for line in text.splitlines() if re.search(pattern, line)), "")
+    return [f"{pattern} {before} -> {after}: {first[:200]}"] if after > before else []
+
+
 def trouble(native: Run, run: Run) -> list[str]:
     """Errors, warnings and leaks that only this run prints."""
     found = [f"options that aren't used: {names}" for names in [unused(native, run)] if names]
-    texts = [each.err + "\n" + each.out for each in (native, run)]
-    for pattern in _TROUBLE:
-        if pattern in _OF_FAILURES and native.status != 0:
-            continue  # PETSc's own stack of calls is another with Python in between
-        before, after = (len(re.findall(pattern, text)) for text in texts)
-        if after > before:
-            first = next(line for line in texts[1].splitlines() if re.search(pattern, line))
-            found.append(f"{pattern} {before} -> {after}: {first[:200]}")
+    failed = _OF_FAILURES if native.status != 0 else ()  # with stacks of calls that differ by Python's
+    for pattern in sorted(set(_TROUBLE) - set(failed)):
+        found += _more(pattern, native.err + native.out, run.err + run.out)
+    for pattern in sorted(set(_TROUBLE_ON_STDERR) - set(failed)):
+        found += _more(pattern, native.err, run.err)
     return found
 
 

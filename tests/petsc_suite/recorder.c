@@ -1,5 +1,5 @@
-/* Preloaded into PETSc's examples: writes a line for each KSPSolve and KSPSolveTranspose to the file that
-   PETSC_SUITE_RECORD names (records.py says what is in it), and counts MatSOR.
+/* Preloaded into PETSc's examples: writes a line for each KSPSolve, KSPSolveTranspose and KSPMatSolve to the file that
+   PETSC_SUITE_RECORD names (running.py says what is in it), and counts MatSOR.
 
    The exported symbols are bare jumps to static functions, so that whoever asks dladdr who is on the call stack
    (sorlearn/petsc/position.py) finds each solve once. */
@@ -11,6 +11,7 @@
 #include <string.h>
 
 typedef PetscErrorCode (*Solve)(KSP, Vec, Vec);
+typedef PetscErrorCode (*SolveMatrix)(KSP, Mat, Mat);
 typedef PetscErrorCode (*Sor)(Mat, Vec, PetscReal, MatSORType, PetscReal, PetscInt, PetscInt, Vec);
 
 enum { DEEPEST = 64 };
@@ -154,13 +155,29 @@ static void write_line(KSP ksp, int transposed, int level, int again, PetscError
   }
 }
 
+/* Goes one level down; returns how many of the solves under way are of this KSP. */
+static int enter(KSP ksp)
+{
+  int i, again = 0;
+
+  for (i = 0; i < depth && i < DEEPEST; i++) again += under_way[i] == ksp;
+  if (depth < DEEPEST) under_way[depth] = ksp;
+  if (!depth) {
+    sweeps        = 0;
+    least_omega   = 9;
+    largest_omega = -9;
+  }
+  depth++;
+  return again;
+}
+
 static PetscErrorCode record(KSP ksp, Vec b, Vec x, int transposed)
 {
   static Solve   real[2];
   Vec            rhs = b, answer = x, copy = NULL;
   PetscErrorCode error;
   long           before;
-  int            i, level = depth, again = 0;
+  int            again;
 
   if (!real[transposed]) real[transposed] = (Solve)dlsym(RTLD_NEXT, transposed ? "KSPSolveTranspose" : "KSPSolve");
   if (!rhs) KSPGetRhs(ksp, &rhs);
@@ -170,18 +187,11 @@ static PetscErrorCode record(KSP ksp, Vec b, Vec x, int transposed)
     VecCopy(answer, copy);
     rhs = copy;
   }
-  for (i = 0; i < level && i < DEEPEST; i++) again += under_way[i] == ksp;
-  if (level < DEEPEST) under_way[level] = ksp;
-  if (!level) {
-    sweeps        = 0;
-    least_omega   = 9;
-    largest_omega = -9;
-  }
+  again  = enter(ksp);
   before = sweeps;
-  depth++;
-  error = real[transposed](ksp, b, x);
+  error  = real[transposed](ksp, b, x);
   depth--;
-  write_line(ksp, transposed, level, again, error, rhs, answer, before);
+  write_line(ksp, transposed, depth, again, error, rhs, answer, before);
   VecDestroy(&copy);
   return error;
 }
@@ -196,6 +206,20 @@ static PetscErrorCode solve_transposed(KSP ksp, Vec b, Vec x)
   return record(ksp, b, x, 1);
 }
 
+static PetscErrorCode solve_matrix(KSP ksp, Mat B, Mat X)
+{
+  static SolveMatrix real;
+  PetscErrorCode     error;
+  int                again  = enter(ksp);
+  long               before = sweeps;
+
+  if (!real) real = (SolveMatrix)dlsym(RTLD_NEXT, "KSPMatSolve");
+  error = real(ksp, B, X);
+  depth--;
+  write_line(ksp, 0, depth, again, error, NULL, NULL, before);
+  return error;
+}
+
 static PetscErrorCode sor(Mat A, Vec b, PetscReal omega, MatSORType flag, PetscReal shift, PetscInt its, PetscInt lits, Vec x)
 {
   sweeps++;
@@ -207,5 +231,6 @@ static PetscErrorCode sor(Mat A, Vec b, PetscReal omega, MatSORType flag, PetscR
 #define EXPORT(name, to) __asm__(".text\n.globl " #name "\n.type " #name ",@function\n" #name ": jmp " #to "\n.size " #name ", .-" #name "\n")
 EXPORT(KSPSolve, solve);
 EXPORT(KSPSolveTranspose, solve_transposed);
+EXPORT(KSPMatSolve, solve_matrix);
 EXPORT(MatSOR, sor);
-__attribute__((used)) static void *keep[] = {solve, solve_transposed, sor};
+__attribute__((used)) static void *keep[] = {solve, solve_transposed, solve_matrix, sor};

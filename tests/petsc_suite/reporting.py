@@ -57,9 +57,10 @@ def _accuracy(cases: list[Case], name: str) -> str:
 def _iterations(cases: list[Case], name: str) -> str:
     long = _long(cases, name)
     native, ours = sum(case.iterations for case in long), sum(case.ways[name].iterations for case in long)
+    share = f" ({ours / native:.3f})" if native else ""
     return (
-        f"{ours} for native's {native} iterations in {len(long)} sequences of {LONG} solves and more "
-        f"({ours / max(native, 1):.3f}), more than {MORE} times in {len(dearer(cases, name))}"
+        f"{ours} for native's {native} iterations{share} in {len(long)} sequences of {LONG} solves and more, "
+        f"more than {MORE} times in {len(dearer(cases, name))}"
     )
 
 
