@@ -29,10 +29,14 @@ _TROUBLE = ("Traceback", "PETSC ERROR", "Segmentation", r"\[ ?\d+\] ?\d+ bytes "
 _TROUBLE_ON_STDERR = ("Error", "Warning", "learning stops")
 #: Native runs that fail print some of these themselves.
 _OF_FAILURES = ("PETSC ERROR", "Error")
+#: PETSC_ERR_PYTHON, and what sorlearn says where it refuses as native SOR does.
+_PYTHON, _REFUSAL = -1, "SOR can't be applied to this matrix"
 #: What counts as the same number: relative difference, and size below which none matters.
 _CLOSE, _TINY = 1e-2, 1e-4
 #: True residuals below that are rounding.
 _ROUNDING = 1e-13
+#: The note on refusals whose error code doesn't arrive.
+LOST_CODE = "error code lost in petsc4py"
 #: Solves from which on iterations are compared, and what is more.
 FEW, MORE = 5, 1.05
 
@@ -135,9 +139,23 @@ def _mends(native: Run, run: Run) -> bool:
     return run.status == 0 and not _ends(run) and bool(lost) and all(reason < 0 for _, reason in lost)
 
 
+def _cause(run: Run) -> str:
+    """What PETSc has said first of the error that ended the run."""
+    said = re.search(r"PETSC ERROR: -+ Error Message.*\n.*?PETSC ERROR: *(.*)", run.err)
+    return said[1] if said else ""
+
+
+def loses_code(native: Run, run: Run) -> bool:
+    """Whether both refuse the same and only the error code differs: with PETSc 3.18 petsc4py hands none on."""
+    if native.status in (0, None) or not native.outer or not run.outer:
+        return False
+    lost = native.outer[-1].error > 0 and (run.outer[-1].error, run.status) == (_PYTHON, _PYTHON % 256)
+    return lost and (_REFUSAL in run.err or _cause(native) == _cause(run) != "")
+
+
 def failures(native: Run, run: Run) -> list[str]:
     """What ends worse than natively, or, where that ends badly, otherwise badly."""
-    if _mends(native, run):
+    if _mends(native, run) or loses_code(native, run):
         return trouble(native, run)
     found = []
     if native.status != run.status:
@@ -161,7 +179,8 @@ def _by_solve(run: Run) -> list[tuple[object, ...]]:
 
 def inexact(native: Run, run: Run) -> list[str]:
     """Where a run isn't bit by bit the native one, as it must be with learner fixed."""
-    found, pairs = [], itertools.zip_longest(_by_solve(native), _by_solve(run))
+    end = -1 if loses_code(native, run) else None
+    found, pairs = [], itertools.zip_longest(_by_solve(native)[:end], _by_solve(run)[:end])
     other = next(((i, a, b) for i, (a, b) in enumerate(pairs) if a != b), None)
     if other:
         found.append(f"solve {other[0]} of {len(native.solves)}, {len(run.solves)}: {other[1]} -> {other[2]}")
@@ -190,7 +209,7 @@ def accuracy(native: Run, run: Run) -> Accuracy:
 
 def notes(native: Run, run: Run) -> list[str]:
     """Differences that may be right, and that somebody may want to look at."""
-    found = []
+    found = [LOST_CODE] if loses_code(native, run) else []
     if len(native.outer) != len(run.outer):
         found.append(f"number of solves {len(native.outer)} -> {len(run.outer)}")
     if len(native.outer) >= FEW and (run.iterations > MORE * native.iterations or run.sweeps > MORE * native.sweeps):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .cases import WAYS, Case, Way
-from .comparing import MORE, Accuracy
+from .comparing import LOST_CODE, MORE, Accuracy
 
 #: Solves of a sequence from which on a learner has had its chance.
 LONG = 20
@@ -94,5 +94,8 @@ def summary(cases: list[Case]) -> str:
         good = [case for case in with_it if not case.ways[name].failures]
         both = [sum(case.status == 0 for case in some) for some in (good, with_it)]
         rest = [len(some) - count for some, count in zip((good, with_it), both)]
-        parts.append(f"{name} as native {both[0]}/{both[1]} of them and {rest[0]}/{rest[1]} of the others")
+        lost = sum(LOST_CODE in case.ways[name].notes for case in good)
+        parts.append(
+            f"{name} as native {both[0]}/{both[1]} of them and {rest[0]}/{rest[1]} of the others ({lost} {LOST_CODE})"
+        )
     return "; ".join(parts)
