@@ -179,8 +179,9 @@ def _by_solve(run: Run) -> list[tuple[object, ...]]:
 
 def inexact(native: Run, run: Run) -> list[str]:
     """Where a run isn't bit by bit the native one, as it must be with learner fixed."""
-    end = -1 if loses_code(native, run) else None
-    found, pairs = [], itertools.zip_longest(_by_solve(native)[:end], _by_solve(run)[:end])
+    if loses_code(native, run):
+        native, run = (each._replace(solves=[s for s in each.solves if not s.error]) for each in (native, run))
+    found, pairs = [], itertools.zip_longest(_by_solve(native), _by_solve(run))
     other = next(((i, a, b) for i, (a, b) in enumerate(pairs) if a != b), None)
     if other:
         found.append(f"solve {other[0]} of {len(native.solves)}, {len(run.solves)}: {other[1]} -> {other[2]}")
