@@ -18,7 +18,8 @@ from petsc4py import PETSc
 from sorlearn.records import log
 
 N = 8
-WARM_UP, SAMPLES = 0.3, 50
+#: Share of the steps before measuring begins: a solver's caches and stores fill over its first 2000 steps.
+WARM_UP, SAMPLES = 0.5, 50
 #: The last 1000 records of every solver are kept; with fewer, that store is full before measuring begins.
 log.RECORDS = 50
 

@@ -36,7 +36,7 @@ def works(heat, folder, environment):
     assert output.count("sorlearn (no prefix) solve") == 3
     commands = [["python3", "-m", "sorlearn", *words.split()] for words in ("doctor", "petscrc", "petscrc --python")]
     found, petscrc, python = (run(1, *command, env=environment, cwd=folder).stdout for command in commands)
-    assert str(ROOT) not in found + petscrc + python
+    assert str(ROOT / "sorlearn") not in found + petscrc + python
     assert run(1, heat, *SMALL, "-options_file", petscrc.strip(), env=environment, cwd=folder).returncode == 0
     assert "-python\n" not in Path(python.strip()).read_text()
 

@@ -199,8 +199,8 @@ def test_attach_again_and_change_of_type():
     [
         ("a solve", 60000, 16),
         ("a solve, matrix changes", 10000, 16),
-        ("a solver", 2000, 500),
-        ("a solver, new prefix", 2000, 500),
+        ("a solver", 5000, 300),
+        ("a solver, new prefix", 5000, 300),
     ],
 )
 def test_flat_memory(case, count, most):
