@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from sorlearn.tuning.baseline import BLIND_SHARE, CONSTANT, CUT, SHARE, TINY, Baseline
+from sorlearn.tuning.baseline import BLIND_SHARE, BLIND_TINY, CONSTANT, CUT, SHARE, TINY, Baseline
 
 T = 3000
 _t = np.arange(T)
@@ -156,6 +156,12 @@ def test_where_the_safe_omega_takes_three_iterations_it_is_always_due(strict):
     assert baseline.tiny
     harder = play(baseline, [20] * 100, [8] * 100, lambda t: 21 / 9)
     assert (harder[20:] == 9).any()
+
+
+@pytest.mark.parametrize(("safe", "plays"), [(BLIND_TINY - 1, False), (BLIND_TINY + 1, True)])
+def test_a_learner_that_predicts_nothing_needs_more_than_that(safe, plays):
+    costs = play(Baseline(), [safe] * 100, [safe - 1] * 100)
+    assert (costs < safe + 1).any() == plays
 
 
 def test_what_gained_before_goes_on_where_systems_become_tiny():

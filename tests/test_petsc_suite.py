@@ -136,6 +136,8 @@ CASES = {
         inner ksp/ksp/tutorials/ex2.c runex2_bjacobi_2
         inner ksp/ksp/tutorials/ex34.c runex34_2
         inner snes/tutorials/ex19.c runex19_bjacobi""",
+    "solves inside a function that is differenced": """
+        outer ts/tests/ex3.c runex3_euler""",
     "null spaces": """
         outer ksp/ksp/tutorials/ex50.c runex50_tut_1
         outer ksp/ksp/tutorials/ex67.c runex67_symmetric_left""",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, run
 from petsc4py import PETSc
-from systems import CLASS, laplacian, random_rhs, true_residual, user_test
+from systems import CLASS, laplacian, random_rhs, solver, true_residual, user_test
 
 import sorlearn
 import sorlearn.petsc.pc
@@ -279,6 +279,32 @@ def test_eigenvalues_are_estimated_at_the_safe_omega(monkeypatch):
     assert len(tuner.records) == 6
     assert ksp.getTolerances()[0] == RTOL
     ksp.destroy()
+
+
+def test_a_solve_inside_a_function_that_is_differenced_holds_omega():
+    """Another ω changes the last digits of an answer, and differences of answers a lot."""
+    A = laplacian(6)
+    inside, (x, b) = solver(A, "function_", pc_sorlearn_learner=LEARNER, pc_sorlearn_omega_min=1.4), A.createVecs()
+    tuner = inside.getPC().getPythonContext()
+    used = set()
+
+    def function(snes, x, f):
+        inside.solve(x, f)
+        used.add(tuner.omega)
+        f.axpy(0.1, x)
+        f.shift(-1.0)
+
+    PETSc.Options().insertString("-outside_snes_fd -outside_ksp_type preonly -outside_pc_type lu")
+    snes = PETSc.SNES().create()
+    snes.setOptionsPrefix("outside_")
+    snes.setFunction(function, b)
+    snes.setFromOptions()
+    snes.solve(None, x)
+    assert snes.getConvergedReason() > 0
+    assert used == {1.0}
+    assert "inside the function of a nonlinear solver" in tuner.position
+    snes.destroy()
+    inside.destroy()
 
 
 @pytest.mark.parametrize(("typed", "says"), [

@@ -22,18 +22,24 @@ _ONCE, _TRUST_REGION = ("preonly", "none"), ("nash", "stcg", "gltr", "qcg")
 _NO_NORM = int(PETSc.KSP.NormType.NONE)
 _FRAMES = 256
 _SOLVES = (b"KSPSolve", b"KSPSolveTranspose")
+_FUNCTION = b"SNESComputeFunction"
 
 
 @lru_cache(maxsize=4096)
-def _solve_at(place: int) -> bytes:
-    """The solve that this return address lies in, or nothing; there are few, and looking one up takes 10 µs."""
+def _known_at(place: int) -> bytes:
+    """Which of these functions this return address lies in, if any; there are few, and looking one up takes 10 µs."""
     name = name_at(place)
-    return name if name in _SOLVES else b""
+    return name if name in (*_SOLVES, _FUNCTION) else b""
+
+
+def _under_way() -> list[bytes]:
+    """These functions on the call stack of this process, the innermost first; none where that can't be told."""
+    return [name for place in callers(_FRAMES) if (name := _known_at(place))]
 
 
 def _solves() -> list[bytes]:
-    """The KSP solves under way in this process, the innermost first; none where that can't be told."""
-    return [solve for place in callers(_FRAMES) if (solve := _solve_at(place))]
+    """The KSP solves under way, the innermost first."""
+    return [name for name in _under_way() if name in _SOLVES]
 
 
 def depth() -> int:
@@ -77,6 +83,8 @@ ITERATES_NOT = Held("{} does not iterate to a tolerance here", "sorlearn.PC on a
 TRUST_REGION = Held("solves end at a trust region, which says nothing of omega", "a line search (-snes_type newtonls)")
 NESTED = Held("inside another KSP whose -ksp_type isn't known to be flexible",
               "-ksp_type fgmres, gcr or fcg for the outer one")  # fmt: skip
+FUNCTION = Held("inside the function of a nonlinear solver, whose differences another omega would spoil",
+                "another omega to be held (-pc_sorlearn_omega)")  # fmt: skip
 IN_GUARD = Held("the guarded solver's inner KSP decides", "-sorlearn_ksp_type cg, gmres, ...")
 SCALED = Held("-ksp_diagonal_scale forbids repeating a solve", "leave it out: SOR scales by the diagonal itself")
 
@@ -96,6 +104,8 @@ def why_held(ksp: Any, guarded: bool) -> Held | None:
         return TRUST_REGION
     if guarded and kind == "python":
         return IN_GUARD
+    if _FUNCTION in _under_way():
+        return FUNCTION
     if guarded:
         inside = inside_unflexible(re.sub("sorlearn_$", "", prefix), outermost=2)
     else:

@@ -18,8 +18,9 @@ import numpy as np
 
 from ..learners.state import Remembers
 
-#: Mean cost of the safe ω, in iterations + 1, up to which there is nothing to learn; saved share that disproves it.
-TINY, PROVEN = 5.0, 0.1
+#: Mean cost of the safe ω, in iterations + 1, up to which there is nothing to learn, and for a learner that predicts
+#: nothing and so would have to try everything; saved share that disproves it.
+TINY, BLIND_TINY, PROVEN = 5.0, 8.0, 0.1
 #: Weight of the newest solve in that mean, at least.
 NEWEST = 0.2
 #: Share of the safe ω's total that a learner may lose, and one that predicts nothing and so has to try everything.
@@ -94,7 +95,8 @@ class Baseline(Remembers):
     @property
     def tiny(self) -> bool:
         """Whether the safe ω takes so few iterations that there is nothing to learn, and nothing was gained either."""
-        return 0.0 < self.level <= TINY and self.spent > (1.0 - PROVEN) * self.estimate
+        tiny = TINY if self.predicts or self.strict else BLIND_TINY
+        return 0.0 < self.level <= tiny and self.spent > (1.0 - PROVEN) * self.estimate
 
     @property
     def margin(self) -> float:
