@@ -3,13 +3,10 @@
 import json
 import sys
 
-import numpy as np
 import pytest
 from conftest import run
-from hypothesis import given
-from hypothesis import strategies as st
 
-from sorlearn.tuning.cost import COSTS, LEAST_PRICE, MIN_DIGITS, MOST_PRICE, PRICE, Charge, Price, Steady
+from sorlearn.tuning.cost import COSTS, MIN_DIGITS, Charge
 
 CHARGE = Charge(iterations=15, seconds=0.5, flops=3e6)
 
@@ -36,56 +33,6 @@ def test_each_cost_counts_what_it_says():
 ])  # fmt: skip
 def test_work_is_charged_per_digit_of_the_users_own_test(change, cost):
     assert COSTS["work"](CHARGE._replace(**change)) == pytest.approx(cost)
-
-
-def price_of(one, other, solves=8, iterations=9):
-    """Of an iteration elsewhere, where one takes so many seconds at ω = 1 and elsewhere."""
-    price = Price()
-    for _ in range(solves):
-        price.note(1.0, iterations, one * (iterations + 1))
-        price.note(1.6, iterations, other * (iterations + 1))
-    return price(1.6)
-
-
-@pytest.mark.parametrize(("one", "other", "price"), [
-    (1e-4, 1.3e-4, 1.3), (1e-4, 1.34e-4, 1.3), (1e-4, 1e-4, 1.0), (1e-4, 0.5e-4, LEAST_PRICE), (1e-4, 9e-4, MOST_PRICE),
-])  # fmt: skip
-def test_faster_kernels_have_the_price_that_is_measured(one, other, price):
-    assert price_of(one, other) == price
-
-
-def test_the_price_is_a_guess_until_it_has_been_measured():
-    assert Price()(1.6) == price_of(1e-4, 1.7e-4, solves=2) == PRICE
-    assert Price()(1.0) == 1.0
-
-
-def test_what_else_the_machine_does_hardly_moves_the_price():
-    price, rng = Price(), np.random.default_rng(0)
-    for _ in range(200):
-        disturbed = 10.0 if rng.random() < 0.3 else 1.0
-        price.note(1.0, 9, 1e-3 * disturbed)
-        price.note(1.6, 9, 1.4e-3 * disturbed)
-    assert price(1.6) == pytest.approx(1.4, abs=0.11)
-
-
-def test_the_price_survives_a_restart_and_damage_is_refused():
-    price, again = Price(), Price()
-    for _ in range(8):
-        price.note(1.0, 9, 1e-3)
-        price.note(1.6, 9, 1.5e-3)
-    again.restore(price.state())
-    assert again(1.6) == price(1.6) == 1.5
-    for damage in ({"least": [1.0]}, {"least": [-1.0, 1.0]}, {"least": [float("nan"), 1.0]}, {"solves": "x"}):
-        with pytest.raises((KeyError, TypeError, ValueError)):
-            Price().restore({**price.state(), **damage})
-
-
-@given(st.floats(1e-6, 1e3), st.floats(1.0, 1e9))
-def test_an_outlier_of_the_clock_counts_for_little(usual, factor):
-    steady = Steady()
-    for _ in range(20):
-        steady(usual)
-    assert steady(usual * factor) <= 1.1 * steady.factor * usual
 
 
 PROGRAM = """

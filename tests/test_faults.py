@@ -24,7 +24,8 @@ SURFACE = [
     "records.summary:Tally.count", "petsc.context:Features.__init__", "petsc.context:Features.look",
     "petsc.context:Features.context", "petsc.collective:Comm.__init__", "learners.auto:Auto.__init__",
     "learners.auto:Auto._choose", "learners.auto:Auto._update", "learners.base:Learner.state",
-    "tuning.record:SolveRecord.__new__", "tuning.cost:work",
+    "tuning.record:SolveRecord.__new__", "tuning.cost:work", "tuning.pricing:Pricing.loss",
+    "tuning.review:Review.enter",
 ]  # fmt: skip
 #: What every decided solve comes through.
 OFTEN = [
@@ -104,7 +105,7 @@ def test_the_application_sees_nothing(tmp_path, where):
     check(broken(tmp_path, 1, where, after=0, solves=solves))
 
 
-@pytest.mark.parametrize("where", ["tuning.session:Session.summary", "tuning.session:summarise"])
+@pytest.mark.parametrize("where", ["tuning.review:Review.summary", "tuning.review:summarise"])
 def test_a_summary_that_fails_says_so(tmp_path, where):
     result = broken(tmp_path, 1, where, after=0)
     assert "sorlearn: no summary of solver 'heat_'" in result.stdout and "InjectedFault" in result.stdout

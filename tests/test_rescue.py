@@ -127,7 +127,7 @@ def test_neighbourhood_is_left_alone():
     assert set(started[1:8]) == {1.0}
     session = tuner._tuned.session
     if session:
-        assert session.tally.failed == session.tally.repaired >= 1
+        assert session.review.tally.failed == session.review.tally.repaired >= 1
         assert not session.vetoes.allows(1.9) and session.vetoes.allows(1.3)
         assert session.vetoes.failed_loss[bin_of(1.9)] > 0.0
 
@@ -236,7 +236,7 @@ def test_ksp_guess(guess_type):
         ksp.solve(b, x)
         assert ksp.getConvergedReason() > 0
         assert user_test(ksp, b, x) <= 3.0
-    assert tuner._tuned.session.tally.failed > 0
+    assert tuner._tuned.session.review.tally.failed > 0
 
 
 def test_null_space():

@@ -101,7 +101,7 @@ def test_savings_are_true(name):
     expected = iterations(plain, kind)
     ksp, tuner = learned(name)
     truth = 1.0 - iterations(ksp, kind) / expected
-    saved = tuner._tuned.session.comparison.savings()
+    saved = tuner._tuned.session.review.comparison.savings()
     ksp.destroy()
     assert saved is not None
     share, error = saved
@@ -137,9 +137,9 @@ def test_the_summary_leaves_out_loaded_runs(tmp_path):
     took = iterations(after, CONSTANT._replace(solves=12))
     session = after.getPC().getPythonContext()._tuned.session
     assert session.solves == CONSTANT.solves + 12  # it was loaded
-    counted = session.comparison
-    assert counted.safe + counted.others == session.tally.iterations == took
-    assert f", 12 solves, {took} iterations" in session.summary()
+    counted = session.review.comparison
+    assert counted.safe + counted.others == session.review.tally.iterations == took
+    assert f", 12 solves, {took} iterations" in session.review.summary()
     after.destroy()
 
 

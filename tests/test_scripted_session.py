@@ -104,7 +104,7 @@ def test_a_failed_omega_is_charged_and_left_alone():
     decision = play(session)
     assert decision.omega == 1.0
     assert [loss for _, loss in session.learner.heard] == [31 / 8, 31 / 8]
-    assert session.tally.failed == session.tally.repaired == 1
+    assert session.review.tally.failed == session.review.tally.repaired == 1
 
 
 def test_where_nothing_helps_the_learner_is_not_asked_for_a_while():
@@ -158,7 +158,7 @@ def test_a_repeated_decision_is_charged_to_nobody_but_counted():
     heard, solves, left = len(session.learner.heard), session.solves, session.repeats.left
     assert session.repeated(GOOD) == left - 1
     assert len(session.learner.heard) == heard
-    assert session.solves == session.tally.solves == solves + 1
+    assert session.solves == session.review.tally.solves == solves + 1
 
 
 def test_an_unlike_solve_ends_the_repeats():
@@ -218,8 +218,8 @@ def test_faster_kernels_are_priced_only_where_there_are_any():
     play(one, GOOD._replace(inodes=True))
     play(other)
     assert one.learner.heard[0][1] == pytest.approx(1.1 * other.learner.heard[0][1])
-    assert any("inodes" in sentence for sentence in one.reasons())
-    assert not any("inodes" in sentence for sentence in other.reasons())
+    assert any("inodes" in sentence for sentence in one.review.reasons())
+    assert not any("inodes" in sentence for sentence in other.review.reasons())
 
 
 def saved(session):
@@ -240,7 +240,7 @@ def test_a_restored_session_goes_on_as_the_other(solves):
 
 
 @pytest.mark.parametrize("damage", [
-    {"solves": "x"}, {"median": nan}, {"median": -1.0}, {"decided": 2.5}, {"decision": [1.0]}, {"vetoes": {}},
+    {"solves": "x"}, {"rho": nan}, {"pricing": {}}, {"decided": 2.5}, {"decision": [1.0]}, {"vetoes": {}},
     {"repeats": None}, {"learner": {"learner": "another"}}, {"matrix": [1.0]}, {"accuracy": {"checks": 3.0}},
 ])  # fmt: skip
 def test_a_damaged_state_is_refused_and_the_session_unchanged(damage):
@@ -257,8 +257,8 @@ def test_the_summary_counts_what_was_decided():
     session = tuned(summary=True)
     for _ in range(3):
         play(session)
-    assert "learner auto, 3 solves, 30 iterations" in session.summary()
-    assert "median of the last 3 decisions 1.500" in session.summary()
+    assert "learner auto, 3 solves, 30 iterations" in session.review.summary()
+    assert "median of the last 3 decisions 1.500" in session.review.summary()
 
 
 @pytest.mark.parametrize(("cost", "inodes", "share"), [
@@ -269,7 +269,7 @@ def test_savings_are_of_iterations_whatever_they_are_charged(cost, inodes, share
     session.learner.at_safe = lambda choice, loss: 2.0 * loss  # with inodes priced at 1.1 at first
     for _ in range(20):
         play(session, Solve(Outcome(10, 2), inodes=inodes))
-    assert session.comparison.savings()[0] == pytest.approx(share)
+    assert session.review.comparison.savings()[0] == pytest.approx(share)
 
 
 @pytest.mark.parametrize(("settings", "solve", "tighten", "says"), [
@@ -283,5 +283,5 @@ def test_the_summary_and_the_view_say_why_omega_is_what_it_is(settings, solve, t
         session.decide(NO_CONTEXT, False, 0)
         session.decision = session.decision._replace(tighten=tighten)
         session.charge(solve)
-    (reason,) = session.reasons()
-    assert says in reason and reason in session.summary()
+    (reason,) = session.review.reasons()
+    assert says in reason and reason in session.review.summary()

@@ -49,7 +49,7 @@ def only_one(prefix: str, kind: str) -> None:
 def state(settings: Any, omega: float, position: str, held: Any, sweeps: Any, session: Any) -> list[str]:
     """The lines of `-ksp_view`; `held` says why ω is, `session` is None on ranks other than the first."""
     space, solves = settings.space(), f", {session.solves} solves so far" if session else ""
-    reasons = [f"remedy: {held.remedy}"] if held else session.reasons() if session else []
+    reasons = [f"remedy: {held.remedy}"] if held else session.review.reasons() if session else []
     return [
         f"sorlearn: learner {settings.learner}, {position}{solves}",
         f"omega = {omega:g} in [{space.omega_min:g}, {space.omega_max:g}], safe omega = {settings.omega:g}, "

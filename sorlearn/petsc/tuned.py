@@ -14,6 +14,7 @@ from petsc4py import PETSc
 from ..errors import SorlearnError
 from ..learners import Context
 from ..options import Settings
+from ..tuning import memory
 from ..tuning.decision import Decision
 from ..tuning.record import Solve
 from ..tuning.registry import Registry, kin
@@ -101,7 +102,7 @@ class Tuned:
         session = registry.session(self.prefix, self.settings, say, self.guarded)
         if self.settings.summary:
             _summarised.append(session)
-        return Slot(session, Features(session.restored_matrix()))
+        return Slot(session, Features(memory.matrix_to_come(session)))
 
     def leave(self) -> None:
         """Give back what was learned."""
@@ -179,7 +180,7 @@ class Tuned:
         session = self.session
         if session is None:
             return
-        session.tally.own += own
+        session.review.tally.own += own
         if self.repeats:
             self.left = self._try(session.repeated, solve) or 0
             return
@@ -235,7 +236,7 @@ def _at_exit() -> None:
 
 def _summary(session: Session) -> str:
     try:
-        return session.summary()
+        return session.review.summary()
     except Exception:
         return f"sorlearn: no summary of solver '{session.name}':\n{traceback.format_exc()}"
 

@@ -33,6 +33,11 @@ class Log:
         self.name, self._say, self._journal = name, say, journal
         self.records: deque[Any] = deque(maxlen=RECORDS)
 
+    @classmethod
+    def of(cls, name: str, say: Callable[[str], None] | None, path: str | None, option: str) -> Log:
+        """With a journal where the option gives its path."""
+        return cls(name, say, Journal(path, name, option) if path else None)
+
     @property
     def observed(self) -> bool:
         """Whether somebody wants to see every solve, also those that nothing is decided for."""

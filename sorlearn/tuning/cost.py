@@ -6,17 +6,14 @@ solver stop early in its own preconditioned norm gains nothing by it.
 
 from __future__ import annotations
 
-from math import isfinite, log10
-from typing import Any, Callable, NamedTuple
+from math import log10
+from typing import Callable, NamedTuple
 
 #: Fewest digits a solve is credited with: a solve that starts almost converged says little about ω.
 MIN_DIGITS = 0.5
 #: Digits credited where nobody says how many were asked for.
 USUAL_DIGITS = 8.0
-#: Price of an iteration at ω ≠ 1 where PETSc's kernels for ω = 1 are faster, until it has been measured; and its range.
-PRICE, LEAST_PRICE, MOST_PRICE = 1.1, 1.0, 2.0
-#: Solves on either side before the price is what was measured; growth of the least time seen, a solve.
-SOLVES, RISE = 4, 1.01
+
 
 
 class Charge(NamedTuple):
@@ -88,61 +85,3 @@ def flops(charge: Charge) -> float:
 COSTS: dict[str, Callable[[Charge], float]] = {
     "work": work, "iterations": iterations, "time": seconds, "flops": flops,
 }  # fmt: skip
-
-
-class Price:
-    """What an iteration at ω ≠ 1 costs in iterations at ω = 1, from the seconds that both take in the run.
-
-    PETSc sweeps matrices with inodes faster at ω = 1 exactly: by 1.02 to 1.7, depending on machine, block size and
-    how much of an iteration is sweeping.  The least time an iteration of either kind is kept, slowly forgotten: what
-    else the machine does only adds to it.  The ratio is rounded to tenths, so that noise seldom changes a choice.
-    """
-
-    def __init__(self) -> None:
-        self.least = [0.0, 0.0]  # seconds an iteration at ω = 1, and elsewhere
-        self.solves = [0, 0]
-
-    def note(self, omega: float, iterations: int, seconds: float) -> None:
-        """Take note of a solve without repairs."""
-        i, each = int(omega != 1.0), seconds / (iterations + 1)
-        self.solves[i] += 1
-        self.least[i] = min(RISE * self.least[i], each) if self.least[i] else each
-
-    def __call__(self, omega: float) -> float:
-        """Of one iteration at this ω."""
-        if omega == 1.0:
-            return 1.0
-        if min(self.solves) < SOLVES:
-            return PRICE
-        return min(max(round(self.least[1] / self.least[0], 1), LEAST_PRICE), MOST_PRICE)
-
-    def state(self) -> dict[str, Any]:
-        """Plain numbers."""
-        return {"least": list(self.least), "solves": list(self.solves)}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take over what `state` returned; raises KeyError, TypeError or ValueError for anything else."""
-        (one, other), (ones, others) = state["least"], state["solves"]
-        self.least, self.solves = [float(one), float(other)], [int(ones), int(others)]
-        if not isfinite(sum(self.least)) or min(self.least) < 0.0:
-            raise ValueError("least isn't a time")
-
-
-class Steady:
-    """Keeps the clock's accidents from the learner: what exceeds `factor` × the running median is cut there.
-
-    A page fault, a swapped-out rank or a first call that warms caches says nothing about ω.  The median is
-    followed by steps of 10 %, in constant memory.
-    """
-
-    def __init__(self, factor: float = 4.0):
-        self.factor = factor
-        self.median = 0.0
-
-    def __call__(self, loss: float) -> float:
-        """The loss, cut; raises nothing."""
-        if not self.median:
-            self.median = loss
-        cut = min(loss, self.factor * self.median)
-        self.median *= 1.1 if loss > self.median else 1 / 1.1
-        return cut

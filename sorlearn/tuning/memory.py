@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .session import Session
 
 #: What a session is made of, beside its learner: each has `state` and `restore`.
-ROOMS = ("accuracy", "vetoes", "repeats", "baseline", "price")
+ROOMS = ("accuracy", "vetoes", "repeats", "baseline", "pricing")
 
 
 def state(session: Session) -> dict[str, Any]:
@@ -21,7 +21,6 @@ def state(session: Session) -> dict[str, Any]:
     own = {
         "learner": session.learner.state(),
         "solves": session.solves,
-        "median": session.steady.median,
         "rho": session.rho,
         "ratio": session.ratio,
         "decision": [value if isfinite(value) else str(value) for value in session.decision],
@@ -49,10 +48,10 @@ def restore(session: Session, fresh: Session, saved: dict[str, Any], with_learne
     try:
         for name in ROOMS:
             getattr(fresh, name).restore(saved[name])
-        solves, median, rho = int(saved["solves"]), float(saved["median"]), float(saved["rho"])
+        solves, rho = int(saved["solves"]), float(saved["rho"])
         omega, ratio = float(saved["decided"]), None if saved["ratio"] is None else float(saved["ratio"])
-        if not isfinite(median + rho + (ratio or 0.0)) or median < 0.0 or not 0.0 < omega < 2.0:
-            raise ValueError("numbers that aren't finite, or a negative cost")
+        if not isfinite(rho + (ratio or 0.0)) or not 0.0 < omega < 2.0:
+            raise ValueError("numbers that aren't finite, or no omega")
         decision = Decision(*map(float, saved["decision"]))
         matrix = [float(value) for value in saved["matrix"]]
         context = Context(MatrixFeatures(*matrix)) if matrix else NO_CONTEXT
@@ -64,6 +63,14 @@ def restore(session: Session, fresh: Session, saved: dict[str, Any], with_learne
         raise StateError(f"the state is damaged: {error!r}") from None
     for name in ROOMS:
         setattr(session, name, getattr(fresh, name))
-    session.solves, session.steady.median, session.rho, session.ratio = solves, median, rho, ratio
+    session.solves, session.rho, session.ratio = solves, rho, ratio
     session.decision, session.decided = decision, Choice(omega, context=context)
     session.restored = True
+
+
+def matrix_to_come(session: Session) -> MatrixFeatures | None:
+    """What the restored run was to see next, if its matrix is still the same; None in a run that isn't restored."""
+    matrix = session.decided.context.matrix if session.restored else None
+    if matrix is None or session.repeats.left > 0:
+        return matrix
+    return matrix._replace(novelty=matrix.novelty + 1.0)

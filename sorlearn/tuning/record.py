@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..learners import NO_CONTEXT, Context
+from ..learners import NO_CONTEXT, Choice, Context
+from ..records.journal import finite
+
+#: KSPConvergedReason of a met tolerance: RTOL, ATOL and those of the normal equations.
+MET = (1, 2, 3, 9)
 
 
 class Verdict(NamedTuple):
@@ -53,6 +57,11 @@ class Outcome(NamedTuple):
     failed: bool = False
     worked: float = 0.0
     verdict: Verdict | None = None
+
+    @property
+    def tells(self) -> bool:
+        """Whether it says something of ω: reasons other than a met tolerance, as a trust region's, don't."""
+        return self.iterations > 0 and (self.failed or self.reason in MET)
 
 
 class Solve(NamedTuple):
@@ -131,3 +140,14 @@ class SolveRecord(NamedTuple):
     explored: bool = False
     rescued: bool = False
     held: bool = False
+
+    @classmethod
+    def of(cls, number: int, omega: float, solve: Solve, choice: Choice, cost: float, held: bool) -> SolveRecord:
+        """What is written of a solve at `omega`, where the learner's choice was this one."""
+        outcome = solve.outcome
+        return cls(
+            solve=number, omega=omega, iterations=outcome.iterations, reason=outcome.reason, cost=cost,
+            seconds=solve.seconds, residual_before=finite(solve.before), residual_after=finite(solve.after),
+            context=choice.context, propensity=choice.propensity, explored=choice.explored,
+            rescued=outcome.rescued, held=held,
+        )  # fmt: skip

@@ -7,29 +7,23 @@ what came of it, and tells the other ranks what it decided.  Only a session upda
 from __future__ import annotations
 
 from dataclasses import replace
-from math import inf, isfinite
+from math import inf
 from typing import Any, Callable
 
-from ..learners import Choice, Context, Learner, MatrixFeatures, learner_class
+from ..learners import Choice, Context, Learner, learner_class
 from ..options import STEM, Settings
-from ..records.journal import Journal, finite
 from ..records.log import Log
 from ..records.saved import Saved
-from ..records.summary import Tally, reasons, summarise
 from . import memory
 from .accuracy import Accuracy
 from .baseline import Baseline
 from .bins import bin_of
-from .comparison import Comparison
-from .cost import COSTS, Charge, Price, Steady
 from .decision import Decision
+from .pricing import Pricing
 from .record import Solve, SolveRecord
 from .repeat import Repeats
+from .review import Review
 from .vetoes import Vetoes
-
-#: KSPConvergedReason of a met tolerance: RTOL, ATOL and those of the normal equations.  Other reasons, as that of a
-#: trust region, say nothing of ω.
-MET = (1, 2, 3, 9)
 
 
 class Session:
@@ -51,33 +45,23 @@ class Session:
         Whether it chooses for the guarded solver, `sorlearn.KSP`, whose total cost is bounded strictly.
     """
 
-    def __init__(
-        self,
-        name: str,
-        key: str,
-        settings: Settings,
-        say: Callable[[str], None],
-        learner: Learner | None = None,
-        guarded: bool = False,
-    ):
+    def __init__(self, name: str, key: str, settings: Settings, say: Callable[[str], None],
+                 learner: Learner | None = None, guarded: bool = False) -> None:  # fmt: skip
         self.name, self.settings = name, settings
         self.learner = learner or learner_class(settings.learner)(space=settings.space(), seed=settings.seed)
         self.accuracy, self.vetoes = Accuracy(settings.omega), Vetoes(settings.omega)
-        self.repeats, self.price, self.steady = Repeats(), Price(), Steady()
+        self.repeats, self.pricing = Repeats(), Pricing(settings.cost)
         self.baseline = Baseline(seed=settings.seed, strict=guarded)
-        self.tally, self.comparison = Tally(), Comparison(at_random=guarded)
-        self.solves = 0
         self.asked: Choice | None = None
         self.decision = Decision(settings.omega, settings.omega)
         self.decided = Choice(settings.omega)  # what the decision was before it followed the matrix
         self._measured = self._resumes = self.restored = False
-        self._inodes = False
-        self.rho = 0.0
+        self.solves, self.rho = 0, 0.0
         self.ratio: float | None = None
         self._shares_learner, self._guarded = learner is not None, guarded
         stem = f"-{name}{STEM}"
-        journal = Journal(settings.journal, name, f"{stem}journal") if settings.journal else None
-        self.log = Log(name, say if settings.monitor else None, journal)
+        self.log = Log.of(name, say if settings.monitor else None, settings.journal, f"{stem}journal")
+        self.review = Review(name, settings, self.pricing, self.log, at_random=guarded)
         self._saved = Saved(key, stem, settings.load, settings.save, say)
         self._saved.restore(self.restore)
 
@@ -97,21 +81,20 @@ class Session:
         """
         self._measured = measured
         self._resumes, self.restored = self.restored and self.repeats.left > 0, False
-        if self._resumes:  # repeats that the end of a run cut short
-            decision = self.follow(context.number)
-            if decision is not None:
-                return decision._replace(repeats=self.repeats.left - 1)
-            self._resumes = False
+        if self._resumes and (decision := self.follow(context.number)) is not None:  # the end of a run cut it short
+            return decision._replace(repeats=self.repeats.left - 1)
+        self._resumes = False
         self.rho = context.number or 0.0
         omega = self._choose(context)
         check = measured and self.learner.learns and self.accuracy.due(omega)
         as_asked = self.asked is not None and omega == self.asked.omega and not self.asked.explored
         willing = as_asked and not check and not self._guarded and self.learner.repeatable
         repeats = self.repeats.plan(omega, nonzeros, willing)
+        trial = self.learner.learns and omega != self.settings.omega
         self.decided = Choice(omega, context=context)
         self.decision = Decision(
-            omega, self.vetoes.fallback(), float(check), *self._tightening(omega), repeats, self._limit(omega),
-            self.accuracy.true_level,
+            omega, self.vetoes.fallback(), float(check), *self._tightening(omega), repeats,
+            self.baseline.limit() if trial else 0.0, self.accuracy.true_level,
         )  # fmt: skip
         return self.decision
 
@@ -128,11 +111,6 @@ class Session:
 
     def _tightening(self, omega: float) -> tuple[float, float]:
         return self.accuracy.tightening(omega) if self._measured else (0.0, 0.0)
-
-    def _limit(self, omega: float) -> float:
-        """Iterations after which a trial is cut off; 0 for none."""
-        trial = self.learner.learns and omega != self.settings.omega
-        return float(self.baseline.limit()) if trial else 0.0
 
     def follow(self, rho: float | None) -> Decision | None:
         """The last decision, its ω moved to a matrix with this ρ as theory says; None where one must be made."""
@@ -157,28 +135,17 @@ class Session:
             self._resumes = False
             return self.repeated(solve)
         omega, outcome = self.decision.omega, solve.outcome
-        self._inodes = solve.inodes
         self._judge(solve)
-        loss = COSTS[self.settings.cost](self._charge(solve))
-        if not isfinite(loss):
-            raise ValueError(f"cost {loss} of a solve with omega = {omega:g}")
-        asked, tells = self.asked, outcome.iterations > 0 and (outcome.failed or outcome.reason in MET)
-        self.ratio = self._foreseen(asked, loss) if asked is not None and asked.omega == omega else None
+        loss = self.pricing.loss(self.decision, solve)
+        asked, self.ratio = self.asked, None
+        if asked is not None and asked.omega == omega:
+            self.ratio = self.pricing.at_safe(self.learner, asked, loss)
         self._count(solve)
-        if asked is not None and tells and not self.baseline.tiny:
-            told = self.steady(loss) if self.settings.cost == "time" else loss
-            self.learner.update(asked, self.vetoes.charge(asked.omega, omega, told))
+        if asked is not None and outcome.tells and not self.baseline.tiny:
+            self.learner.update(asked, self.vetoes.charge(asked.omega, omega, self.pricing.told(loss)))
         self.repeats.decided(outcome.iterations, loss)
         self._write(solve, loss, asked or Choice(omega))
         return self.repeats.left
-
-    def _foreseen(self, asked: Choice, loss: float) -> float | None:
-        """Iterations at the safe ω over those at the choice, as predicted; losses may have a price in them."""
-        expected = self.learner.at_safe(asked, loss)
-        if expected is None or loss <= 0.0:
-            return None
-        priced = self._inodes and self.settings.cost == "work"
-        return expected / loss * (self.price(asked.omega) / self.price(self.settings.omega) if priced else 1.0)
 
     def _judge(self, solve: Solve) -> None:
         """What the answer says of ω, beside its cost."""
@@ -190,17 +157,7 @@ class Session:
                 self.vetoes.ban(omega)
         if outcome.failed:
             self.vetoes.failed(omega, outcome.worked)
-        if solve.inodes and not outcome.rescued:
-            self.price.note(omega, outcome.iterations, solve.seconds)
-
-    def _charge(self, solve: Solve) -> Charge:
-        omega, outcome = self.decision.omega, solve.outcome
-        clean = not outcome.rescued and outcome.reason > 0
-        return Charge(
-            iterations=outcome.iterations, before=solve.before if clean else None, after=solve.after,
-            target=solve.target, asked=solve.asked, lost=self.decision.tighten, seconds=solve.seconds,
-            flops=solve.flops, price=self.price(omega) if solve.inodes else 1.0,
-        )  # fmt: skip
+        self.pricing.note(omega, solve)
 
     def repeated(self, solve: Solve) -> int:
         """A solve repeated the decision, so that nothing is learned; returns how many more may."""
@@ -219,17 +176,10 @@ class Session:
         self.solves += 1
         self.accuracy.earn(outcome.iterations)
         self.baseline.enter(outcome.iterations + 1.0, safe=safe, ratio=self.ratio)
-        self.comparison.enter(outcome.iterations, safe, self.ratio)
-        self.tally.count(outcome, solve.seconds, self.decision.tighten, safe)
+        self.review.enter(self.decision, solve, self.ratio)
 
     def _write(self, solve: Solve, loss: float, choice: Choice, held: bool = False) -> None:
-        outcome = solve.outcome
-        self.log.write(SolveRecord(
-            solve=self.solves, omega=self.decision.omega, iterations=outcome.iterations, reason=outcome.reason,
-            cost=loss, seconds=solve.seconds, residual_before=finite(solve.before),
-            residual_after=finite(solve.after), context=choice.context, propensity=choice.propensity,
-            explored=choice.explored, rescued=outcome.rescued, held=held,
-        ))  # fmt: skip
+        self.log.write(SolveRecord.of(self.solves, self.decision.omega, solve, choice, loss, held))
         self._saved.sometimes(self.solves, self.state)
 
     # -- what stays
@@ -244,28 +194,6 @@ class Session:
         fresh = Session(self.name, "", settings, print, guarded=self._guarded)
         memory.restore(self, fresh, state, with_learner=not self._shares_learner)
 
-    def restored_matrix(self) -> MatrixFeatures | None:
-        """What the restored run was to see next, if its matrix is still the same; None in a run that isn't restored."""
-        matrix = self.decided.context.matrix if self.restored else None
-        if matrix is None or self.repeats.left > 0:
-            return matrix
-        return matrix._replace(novelty=matrix.novelty + 1.0)
-
     def save(self) -> None:
         """Write the state, if asked to."""
         self._saved.save(self.solves, self.state)
-
-    # -- words
-
-    def summary(self) -> str:
-        """A few lines for the end of the run."""
-        omegas = [record.omega for record in self.log.records if not record.held]
-        return summarise(self.name, self.settings.learner, self.tally, omegas, self.settings.omega,
-                         self.comparison.savings(), self._price())  # fmt: skip
-
-    def reasons(self) -> list[str]:
-        """Why ω stays where it is, or tolerances are tightened."""
-        return reasons(self.tally, self._price(), self.comparison.savings())
-
-    def _price(self) -> float:
-        return self.price(0.0) if self._inodes else 1.0

@@ -1,0 +1,54 @@
+"""One run in hindsight: what was counted, what was saved, and why ω stayed where it is."""
+
+from __future__ import annotations
+
+from ..options import Settings
+from ..records.log import Log
+from ..records.summary import Tally, reasons, summarise
+from .comparison import Comparison
+from .decision import Decision
+from .pricing import Pricing
+from .record import Solve
+
+
+class Review:
+    """Takes every solve of one run; what was loaded from others isn't in it.
+
+    Parameters
+    ----------
+    name : str
+        Options prefix of the solver.
+    settings : Settings
+        Its options.
+    pricing : Pricing
+        What iterations cost in it.
+    log : Log
+        Its last solves.
+    at_random : bool
+        Whether safe solves are drawn at random.
+
+    Attributes
+    ----------
+    tally, comparison
+        Counts, and what they are worth against the safe ω.
+    """
+
+    def __init__(self, name: str, settings: Settings, pricing: Pricing, log: Log, at_random: bool) -> None:
+        self.tally, self.comparison = Tally(), Comparison(at_random)
+        self._name, self._settings, self._pricing, self._log = name, settings, pricing, log
+
+    def enter(self, decision: Decision, solve: Solve, ratio: float | None) -> None:
+        """A solve came of this decision; `ratio` as in `Baseline.enter`."""
+        safe = decision.omega == self._settings.omega
+        self.comparison.enter(solve.outcome.iterations, safe, ratio)
+        self.tally.count(solve.outcome, solve.seconds, decision.tighten, safe)
+
+    def reasons(self) -> list[str]:
+        """Why ω stays where it is, or tolerances are tightened."""
+        return reasons(self.tally, self._pricing.elsewhere, self.comparison.savings())
+
+    def summary(self) -> str:
+        """A few lines for the end of the run."""
+        omegas = [record.omega for record in self._log.records if not record.held]
+        return summarise(self._name, self._settings.learner, self.tally, omegas, self._settings.omega,
+                         self.comparison.savings(), self._pricing.elsewhere)  # fmt: skip
