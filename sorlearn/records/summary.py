@@ -5,6 +5,8 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
+from ..learners import learner_class
+
 #: Standard errors on either side of an estimate.
 TWO_SIDED = 2.0
 #: Digits of mean tightening, and share of solves at the safe ω, from which on they are worth a word.
@@ -95,7 +97,7 @@ def summarise(
              f"{tally.iterations} iterations ({mean:.2f} a solve), {tally.seconds:.3g} s"]  # fmt: skip
     if omegas:
         lines.append(f"omega: median of the last {len(omegas)} decisions {median(omegas):.3f}, last {omegas[-1]:.3f}")
-    if learner != "fixed":
+    if learner_class(learner).learns:
         lines += [savings(tally, omega_safe, saved, price), *reasons(tally, price, saved)]
     lines.append(f"failed: {tally.failed}, repaired: {tally.repaired}, continued with omega_safe: {tally.continued}")
     return "\n  ".join(lines)
