@@ -56,8 +56,8 @@ def table(runs, difference):
 def saving(runs):
     """One line: what learning saved; negative where it cost more."""
     one, learned = runs.values()
-    share = {key: 100.0 * (1.0 - float(learned[key]) / float(one[key])) for key in ("iterations", "seconds")}
-    return f"saved by learning ω: {share['iterations']:.0f} % of the iterations, {share['seconds']:.0f} % of the time"
+    share = {key: round(100.0 * (1.0 - float(learned[key]) / float(one[key]))) for key in ("iterations", "seconds")}
+    return f"saved by learning ω: {share['iterations']} % of the iterations, {share['seconds']} % of the time"
 
 
 def draw(runs, omega, picture):
