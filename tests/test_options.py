@@ -132,6 +132,13 @@ def test_petsc_reports(heat, tmp_path):
     assert "  SOR: type = local_symmetric, iterations = 1, local iterations = 1\n" in output
 
 
+def test_a_fixed_omega_is_said_to_be_what_it_is(heat, tmp_path):
+    arguments = "-da_grid_x 9 -da_grid_y 9 -ts_max_steps 20 -ksp_view -pc_sorlearn_learner fixed".split()
+    output = run(1, heat, *arguments, options=FLAGS, cwd=tmp_path).stdout
+    assert "  sorlearn: learner fixed, omega as given, " in output
+    assert "little to gain" not in output
+
+
 def test_misspelt_option_is_reported_as_unused(heat, tmp_path):
     options = f"{FLAGS} -pc_sorlearn_omegamax 1.9"
     output = run(1, heat, "-ts_max_steps", "1", "-options_left", options=options, cwd=tmp_path).stdout

@@ -11,7 +11,7 @@ from typing import Any, Callable
 from petsc4py import PETSc
 
 from ..errors import MatrixError
-from ..learners import Context
+from ..learners import Context, learner_class
 from ..options import Settings
 from ..tuning.record import Outcome, Solve, SolveRecord
 from . import position, reading, say
@@ -215,7 +215,8 @@ class PC:
 
     def _stand(self, held: position.Held | None) -> None:
         self._held = held
-        self.position = f"omega held: {held.why}" if held else "learning"
+        learns = learner_class(self._settings.learner).learns
+        self.position = f"omega held: {held.why}" if held else "learning" if learns else "omega as given"
         if self._settings.summary:
             note_held(self._prefix, self._settings, held and f"{held.why}; remedy: {held.remedy}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..learners import learner_class
 from ..options import Settings
 from ..records.log import Log
 from ..records.summary import Tally, reasons, summarise
@@ -44,7 +45,9 @@ class Review:
         self.tally.count(solve.outcome, solve.seconds, decision.tighten, safe)
 
     def reasons(self) -> list[str]:
-        """Why ω stays where it is, or tolerances are tightened."""
+        """Why ω stays where it is, or tolerances are tightened; nothing where there is nothing to learn."""
+        if not learner_class(self._settings.learner).learns:
+            return []
         return reasons(self.tally, self._pricing.elsewhere, self.comparison.savings())
 
     def summary(self) -> str:
