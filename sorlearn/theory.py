@@ -4,8 +4,9 @@ Everywhere A = L + D + Lᵀ is symmetric positive definite with strictly lower p
 
     C_ω = I − A (D/ω + L)⁻¹
 
-takes the residual of one SOR sweep to that of the next.  Matrices are made dense: these functions are for studying
-small problems (up to a few thousand unknowns), not for running beside a large solve.
+takes the residual of one SOR sweep to that of the next.  These functions are for studying problems, not for running
+beside a large solve: small matrices are made dense; large ones, sparse and with more than `LARGE` unknowns, go through
+Lanczos' and Arnoldi's methods and a factorisation.
 
 References
 ----------
@@ -15,15 +16,30 @@ References
 .. [4] M. Khodak, E. Chow, M.-F. Balcan, A. Talwalkar, *Learning to relax*, ICLR 2024.
 """
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 from scipy.linalg import eigh, solve_triangular
+from scipy.sparse.linalg import LinearOperator, eigs, eigsh, splu
+
+#: Unknowns up to which sparse matrices are made dense.
+LARGE = 500
 
 
 def _dense(A: Any) -> np.ndarray:
     return A.toarray() if sparse.issparse(A) else np.asarray(A, dtype=float)
+
+
+def _large(A: Any) -> bool:
+    return sparse.issparse(A) and A.shape[0] > LARGE
+
+
+def _largest(A: Any, **keywords: Any) -> float:
+    """The algebraically largest eigenvalue of a symmetric matrix or operator, by Lanczos' method."""
+    return float(eigsh(A, k=1, which="LA", return_eigenvectors=False, **keywords)[0])
 
 
 def jacobi_radius(A: Any) -> float:
@@ -34,8 +50,11 @@ def jacobi_radius(A: Any) -> float:
     A : array or sparse matrix, shape (n, n)
         Symmetric with a positive diagonal.
     """
-    A = _dense(A)
     d = 1.0 / np.sqrt(A.diagonal())
+    if _large(A):
+        J = sparse.identity(len(d)) - sparse.diags(d) @ A @ sparse.diags(d)
+        return max(_largest(J), _largest(-J))
+    A = _dense(A)
     return float(np.abs(1.0 - np.linalg.eigvalsh(A * np.outer(d, d))).max())
 
 
@@ -80,8 +99,33 @@ def iteration_matrix(A: Any, omega: float) -> np.ndarray:
     return np.eye(len(A)) - solve_triangular(M, A.T, lower=True, trans="T").T
 
 
-def spectral_radius(C: np.ndarray) -> float:
-    """ρ(C), the largest modulus of an eigenvalue of C, shape (n, n)."""
+def iteration_operator(A: Any, omega: float) -> LinearOperator:
+    """C_ω of a sparse matrix, and its transpose, as an operator.
+
+    Parameters
+    ----------
+    A : sparse matrix, shape (n, n)
+    omega : float
+        In (0, 2).
+    """
+    M = sparse.tril(A, -1) + sparse.diags(A.diagonal() / omega)
+    solve = splu(M.tocsc(), permc_spec="NATURAL", diag_pivot_thresh=0.0).solve
+    return LinearOperator(
+        A.shape, dtype=float, matvec=lambda r: r - A @ solve(r), rmatvec=lambda r: r - solve(A.T @ r, "T")
+    )
+
+
+def spectral_radius(C: Any) -> float:
+    """ρ(C), the largest modulus of an eigenvalue of C.
+
+    Parameters
+    ----------
+    C : array or LinearOperator, shape (n, n)
+        `iteration_matrix`; or `iteration_operator`, for which Arnoldi's method needs that few eigenvalues are as large:
+        not from ω* on, where all have the modulus ω − 1.
+    """
+    if isinstance(C, LinearOperator):
+        return float(np.abs(eigs(C, k=2, ncv=40, return_eigenvectors=False)).max())
     return float(np.abs(np.linalg.eigvals(C)).max())
 
 
@@ -98,20 +142,36 @@ def asymptotic_iterations(rho: Any, eps: float) -> Any:
     return np.log(eps) / np.log(rho)
 
 
-def tau(C: np.ndarray, k: int) -> float:
+def _power_norm(C: Any, k: int) -> float:
+    """‖Cᵏ‖₂."""
+    if not isinstance(C, LinearOperator):
+        return float(np.linalg.norm(np.linalg.matrix_power(C, k), 2))
+
+    def normal(x: np.ndarray) -> np.ndarray:
+        for apply in (C.matvec, C.rmatvec):
+            for _ in range(k):
+                x = apply(x)
+        return x
+
+    return float(np.sqrt(_largest(LinearOperator(C.shape, dtype=float, matvec=normal), tol=1e-6)))
+
+
+def tau(C: Any, k: int, rho: float | None = None) -> float:
     """The smallest τ ≥ 0 with ‖Cᵏ‖₂^(1/k) ≤ ρ + τ (1 − ρ), Assumption 2.1 of [4]_.
 
     How far from asymptotic the convergence still is after k iterations: 0 for a normal C, 1 where ‖Cᵏ‖ = 1.
 
     Parameters
     ----------
-    C : array, shape (n, n)
-        `iteration_matrix` with ρ(C) < 1.
+    C : array or LinearOperator, shape (n, n)
+        `iteration_matrix` or `iteration_operator` with ρ(C) < 1.
     k : int
         The last iteration whose residual wasn't small enough: one less than the iteration count.
+    rho : float, optional
+        ρ(C) where it is known, for instance by `young_radius`.
     """
-    rho = spectral_radius(C)
-    growth = np.linalg.norm(np.linalg.matrix_power(C, k), 2) ** (1.0 / k)
+    rho = spectral_radius(C) if rho is None else rho
+    growth = _power_norm(C, k) ** (1.0 / k)
     return max(0.0, float((growth - rho) / (1.0 - rho)))
 
 
@@ -144,19 +204,38 @@ class Splitting(NamedTuple):
 
 
 def splitting(A: Any) -> Splitting:
-    """`Splitting` of A by two dense generalised eigenvalue problems.
+    """`Splitting` of A by two generalised eigenvalue problems.
 
     Parameters
     ----------
     A : array or sparse matrix, shape (n, n)
         Symmetric positive definite.
     """
+    if _large(A):
+        B, E = sparse.diags(A.diagonal()), sparse.tril(A, -1)
+        F = E @ sparse.diags(1.0 / A.diagonal()) @ E.T - B / 4.0
+        inverse = {"M": A, "Minv": LinearOperator(A.shape, dtype=float, matvec=splu(A.tocsc()).solve)}
+        return Splitting(_largest(B, **inverse), _largest(F, **inverse))
     A = _dense(A)
     D, L = A.diagonal(), np.tril(A, -1)
     last = [len(A) - 1] * 2
     mu = eigh(np.diag(D), A, eigvals_only=True, subset_by_index=last)[0]
     delta = eigh(L / D @ L.T - np.diag(D / 4.0), A, eigvals_only=True, subset_by_index=last)[0]
     return Splitting(float(mu), float(delta))
+
+
+def condition(A: Any) -> float:
+    """κ_A, the condition number of A.
+
+    Parameters
+    ----------
+    A : array or sparse matrix, shape (n, n)
+        Symmetric positive definite.
+    """
+    if _large(A):
+        inverse = LinearOperator(A.shape, dtype=float, matvec=splu(A.tocsc()).solve)
+        return _largest(A) * _largest(inverse)
+    return float(np.linalg.cond(_dense(A)))
 
 
 def ssor_condition(omega: Any, mu: float, delta: float) -> Any:

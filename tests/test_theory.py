@@ -49,10 +49,6 @@ def ssor_cg(A, b, omega):
     return k
 
 
-def condition(A):
-    return np.linalg.cond(A.toarray())
-
-
 @pytest.mark.parametrize("shift", [-0.15, 0.0, 0.45])
 def test_jacobi_radius_is_that_of_the_known_eigenvalues(shift):
     lowest = 4 - 4 * np.cos(np.pi / 11) + shift
@@ -98,7 +94,7 @@ def test_bounds_hold_for_sor(omega):
         tau = theory.tau(C, k - 1)
         assert 0 <= tau < 1
         assert k <= theory.near_asymptotic_iterations(rho, tau, EPS)
-        assert k <= theory.energy_iterations(norm, condition(A), EPS)
+        assert k <= theory.energy_iterations(norm, theory.condition(A), EPS)
 
 
 def test_near_asymptotic_bound_is_tight_for_the_worst_right_hand_side():
@@ -139,7 +135,7 @@ def test_ssor_condition_bounds_the_condition_number(omega):
 def test_cg_bound_holds(omega):
     A = laplacian()
     ssor = theory.ssor_condition(omega, *theory.splitting(A))
-    bound = theory.cg_iterations(ssor, condition(A), EPS)
+    bound = theory.cg_iterations(ssor, theory.condition(A), EPS)
     counts = [ssor_cg(A, b, omega) for b in right_hand_sides(3)]
     assert bound / 3 < max(counts) <= bound
 
@@ -155,3 +151,46 @@ def test_ssor_omega_minimises_the_bound(shift):
 def test_delta_of_the_laplacian_is_at_most_zero():
     """The textbooks' remark: for the 5-point Laplacian δ ≤ 0, so that κ is of order 1/h."""
     assert -0.5 < theory.splitting(laplacian(n=20)).delta <= 0
+
+
+@pytest.mark.parametrize("n", [10, 30])
+def test_radius_and_best_omega_of_the_model_problem_have_closed_forms(n):
+    h = 1 / (n + 1)
+    beta = theory.jacobi_radius(laplacian(n=n))
+    assert beta == pytest.approx(np.cos(np.pi * h), rel=1e-9)
+    assert theory.young_omega(beta) == pytest.approx(2 / (1 + np.sin(np.pi * h)), rel=1e-6)
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """Function: f → f(A) by dense algebra, f(A) as of a large matrix."""
+    A = laplacian(0.1, n=12)
+
+    def both(function):
+        dense = function(A)
+        monkeypatch.setattr(theory, "LARGE", 10)
+        return dense, function(A)
+
+    return both
+
+
+@pytest.mark.parametrize("name", ["jacobi_radius", "splitting", "condition"])
+def test_large_matrices_have_the_same_numbers(large, name):
+    dense, sparse_ = large(getattr(theory, name))
+    assert sparse_ == pytest.approx(dense, rel=1e-6)
+
+
+def test_iteration_operator_is_the_matrix_and_its_transpose():
+    A, x = laplacian(), right_hand_sides(1)[0]
+    C, operator = theory.iteration_matrix(A, 1.4), theory.iteration_operator(A, 1.4)
+    assert operator @ x == pytest.approx(C @ x)
+    assert operator.rmatvec(x) == pytest.approx(C.T @ x)
+
+
+def test_arnoldi_and_lanczos_give_radius_and_tau():
+    A, k = laplacian(), 30
+    C, operator = theory.iteration_matrix(A, 1.3), theory.iteration_operator(A, 1.3)
+    assert theory.spectral_radius(operator) == pytest.approx(theory.spectral_radius(C), rel=1e-6)
+    assert theory.tau(operator, k) == pytest.approx(theory.tau(C, k), rel=1e-4)
+    young = theory.young_radius(1.3, theory.jacobi_radius(A))
+    assert theory.tau(C, k, young) == pytest.approx(theory.tau(C, k), rel=1e-6)
