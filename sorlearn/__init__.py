@@ -39,7 +39,7 @@ def attach(ksp: Any, *, context: Any = None, **options: Any) -> Any:
         The solver; options in the database for its prefix win over those given here.
     context : (float, float) or callable, optional
         Range of a user's context, whose values are then assigned to `context` of the result; or a function without
-        arguments that returns the value, for instance ``ts.getTimeStep``.
+        arguments that returns the value or several, for instance ``ts.getTimeStep``.
     **options
         Any option by its name without `pc_sorlearn_`: ``learner="chebcb"``, ``omega_max=1.9``, ...
 

@@ -57,6 +57,12 @@ def _text(text: str) -> str:
     return text
 
 
+def _names(text: str) -> str:
+    if not all(name.strip() for name in text.split(",")):
+        raise ValueError
+    return text
+
+
 def _one_of(names: tuple[str, ...]) -> Callable[[str], str]:
     def check(text: str) -> str:
         if text not in names:
@@ -94,7 +100,8 @@ class Settings:
     context_max: float | None = _option(None, _number, "a finite number", "largest value of a user's context")
     context_bins: int = _option(5, _count, "a whole number from 1", "bins of tsallis_inf_cb")
     context_option: str | None = _option(
-        None, _text, "the name of an option", "option whose number is the user's context, read before each solve"
+        None, _names, "the name of an option, or several with commas between them",
+        "options whose numbers are the user's context, read before each solve",
     )
     group: str | None = _option(None, _text, "a name", "solvers of one group share one learner")
     seed: int = _option(0, _natural, "a whole number from 0", "same seed and same feedback, same choices")
@@ -183,7 +190,7 @@ def _check_together(prefix: str, settings: Settings) -> None:
 
 
 def context_value(prefix: str, option: str, text: str) -> float:
-    """The user's context, from the option that `-pc_sorlearn_context_option` names.
+    """A number of the user's context, from an option that `-pc_sorlearn_context_option` names.
 
     Parameters
     ----------

@@ -103,6 +103,30 @@ def test_not_misled_by_an_idle_users_number():
     assert spent[100:].sum() < 1.15 * grid_costs(RHO[100:]).sum(axis=0).min()
 
 
+def test_learns_which_of_several_numbers_matter():
+    """ρ is hidden in the sum of two, beside one that means nothing; each alone says little."""
+    rng = np.random.default_rng(4)
+    part, idle = rng.normal(0.0, 3.0, 400), rng.standard_normal(400)
+    numbers = np.column_stack([part, np.log(1 - RHO) - part, idle])
+
+    def spent(columns):
+        told = [Context(user=tuple(row)) for row in numbers[:, columns].tolist()]
+        return play(make(), 400, lambda t, omega: krylov(omega, RHO[t]), told.__getitem__)[100:].sum()
+
+    best = grid_costs(RHO[100:]).min(axis=1).sum()
+    assert spent([0, 1, 2]) < 1.04 * best
+    assert spent([0]) > 1.08 * best
+
+
+@pytest.mark.parametrize("numbers", [(float("nan"), 1.0), (1.0, float("inf")), tuple(range(12)), (2.0, 2.0)])
+def test_numbers_may_be_anything(numbers):
+    learner = make()
+    for t in range(30):
+        told = Context(user=numbers if t % 3 else (1.0, 5.0, float(t)))
+        learner.update(learner.choose(told), 10.0)
+    assert np.isfinite(learner.omegas[learner.best]).all() and np.isfinite(learner.map.index.w).all()
+
+
 def adversaries():
     rng = np.random.default_rng(3)
     places, logs = [0.7, 1.0, 1.1, 1.5, 1.6, 1.9], np.log([60, 36, 35, 3171, 10000, 22])

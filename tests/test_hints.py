@@ -102,6 +102,12 @@ def test_a_context_option_without_a_number_is_named(text):
     assert (repr(text) if text else "missing") in message and "remedy: " in message
 
 
+@pytest.mark.parametrize("text", ["", ",", "kappa,", "kappa,,dt"])
+def test_context_options_need_names(text):
+    with pytest.raises(OptionError, match="-heat_pc_sorlearn_context_option .* several with commas between them"):
+        parse("heat_", {"pc_sorlearn_context_option": text}.get, {})
+
+
 def test_a_context_option_with_a_number():
     assert [context_value("", "kappa", text) for text in ("3", "-1e-3", " 2.5 ")] == [3.0, -0.001, 2.5]
 

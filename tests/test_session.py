@@ -81,6 +81,22 @@ def test_a_user_s_context_is_asked_in_every_solve():
     assert len(seen) == len(tuner(ksp).records) == SOLVES
 
 
+@pytest.mark.parallel(1, 2)
+@pytest.mark.parametrize("given", ["tuple", "array", "function", "options"])
+def test_a_user_s_context_may_be_several_numbers(given):
+    A = laplacian(8)
+    option = {"pc_sorlearn_context_option": "kappa,dt"} if given == "options" else {}
+    ksp = solver(A, f"several_{given}_", **option)
+    b, x = random_rhs(A)
+    for t in range(3):
+        numbers = (3.5, float(t))
+        assigned = {"tuple": numbers, "array": np.array(numbers), "function": lambda numbers=numbers: numbers}
+        tuner(ksp).context = assigned.get(given)
+        PETSc.Options()["kappa"], PETSc.Options()["dt"] = numbers
+        ksp.solve(b, x)
+        assert A.comm.rank > 0 or tuner(ksp).records[-1].context.user == numbers
+
+
 def test_omega_is_that_of_the_trial_after_a_repair():
     A = laplacian(16, HELMHOLTZ)
     b, x = random_rhs(A)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+from collections.abc import Sequence
 from math import log10
 from time import perf_counter
 from typing import Any, Callable
@@ -49,8 +50,8 @@ class PC:
     ----------
     omega : float
         Relaxation factor in use.
-    context : float, callable or None
-        A user's context: a number to be set before each solve, or a function that returns it.
+    context : float, sequence of float, callable or None
+        A user's context: a number or several, to be set before each solve, or a function that returns them.
     guarded : bool
         Whether `sorlearn.KSP` runs the solves, which cuts trials off when they get too dear.
     position : str
@@ -59,7 +60,7 @@ class PC:
 
     def __init__(self, overrides: dict[str, Any] | None = None):
         self.overrides = overrides or {}
-        self.context: float | Callable[[], float] | None = None
+        self.context: float | Sequence[float] | Callable[[], Any] | None = None
         self.guarded = False
         self.position = "omega held: no KSP has called it so far"
         self._held: position.Held | None = None

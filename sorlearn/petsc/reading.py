@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any, Callable
 
+import numpy as np
 from petsc4py import PETSc
 
 from .. import hints, options
@@ -50,14 +52,16 @@ def hint_at_context(comm: Any, prefix: str, chosen: options.Settings, assigned: 
 
 
 def context(
-    comm: Any, prefix: str, chosen: options.Settings, assigned: float | Callable[[], float] | None
+    comm: Any, prefix: str, chosen: options.Settings, assigned: float | Sequence[float] | Callable[[], Any] | None
 ) -> Context | None:
-    """The user's context, empty where there shall be none, None where the matrix is to be looked at."""
+    """The user's context, one number or several; empty where there shall be none, None for a look at the matrix."""
     if chosen.context_option:
         if comm.getRank() > 0:
             return NO_CONTEXT  # rank 0's counts
-        text = PETSc.Options().getString(chosen.context_option, "")
-        return Context(user=(options.context_value(prefix, chosen.context_option, text),))
+        names = [name.strip() for name in chosen.context_option.split(",")]
+        given = [options.context_value(prefix, name, PETSc.Options().getString(name, "")) for name in names]
+        return Context(user=tuple(given))
     if assigned is not None:
-        return Context(user=(float(assigned() if callable(assigned) else assigned),))
+        value = assigned() if callable(assigned) else assigned
+        return Context(user=tuple(map(float, np.ravel(value))))
     return None if chosen.reads_matrix else NO_CONTEXT

@@ -10,6 +10,7 @@ import numpy as np
 from ..base import Context, MatrixFeatures
 from ..state import Remembers
 from . import curves
+from .index import Index
 
 EPSILON = np.exp(np.linspace(-7.0, -0.5, 8))  # how far 1 − ρ² may be from what the minimiser obeys, one a member
 FLAT = -1.2  # minimiser of the member that heeds the context for the level alone
@@ -31,13 +32,14 @@ class Reading(NamedTuple):
 
 
 class Features(Remembers):
-    """The feature map; it learns the largest ρ, and the mean and the spread of a user's number."""
+    """The feature map; it learns the largest ρ, and the mean and the spread of a user's number, or of several as one."""
 
-    _remembered = ("top", "user_mean", "user_var")
+    _remembered = ("top", "user_mean", "user_var", "index")
 
     def __init__(self) -> None:
         self.top = 1.0
         self.user_mean, self.user_var = 0.0, 0.0
+        self.index = Index()
         gaps = np.exp(np.arange(GAP_SLOTS) / 25.0 - 9.0)
         others = np.tile([FLAT, *BLIND], (GAP_SLOTS, 1))
         self._by_gap = curves.slot(np.hstack([0.5 * np.log(gaps[:, None] + EPSILON), others]))
@@ -45,8 +47,8 @@ class Features(Remembers):
     def read(self, context: Context) -> Reading:
         """Features of the level, and the members' minimisers."""
         matrix = context.matrix
-        if context.user and isfinite(context.user[0]):
-            x = self._standardised(context.user[0])
+        if context.user and isfinite(sum(context.user)):
+            x = self._standardised(self._number(context.user))
             slots = np.append(curves.slot(OFFSET + SLOPE * x), self._by_gap[0, THEORY:])
             return Reading(x, (1.0, x, x * x - 1.0, 0.0), slots, -1)
         if matrix is None or not isfinite(matrix.rho + matrix.rho_mean + matrix.skew):
@@ -68,12 +70,17 @@ class Features(Remembers):
             return None
         return 0.5 * log((new + EPSILON[member]) / (old + EPSILON[member])) if member < THEORY else 0.0
 
-    def note(self, context: Context, rounds: int) -> None:
-        """Follow the mean and the spread of the user's number."""
-        if context.user and isfinite(context.user[0]):
-            step = max(0.01, 1.0 / rounds)
-            self.user_mean += step * (context.user[0] - self.user_mean)
-            self.user_var += step * ((context.user[0] - self.user_mean) ** 2 - self.user_var)
+    def note(self, context: Context, y: float, rounds: int) -> None:
+        """Follow the mean and the spread of the user's number; of several, also what they say of the log cost `y`."""
+        if context.user and isfinite(sum(context.user)):
+            step, number = max(0.01, 1.0 / rounds), self._number(context.user)
+            self.user_mean += step * (number - self.user_mean)
+            self.user_var += step * ((number - self.user_mean) ** 2 - self.user_var)
+            if len(context.user) > 1:
+                self.index.note(context.user, y, rounds)
+
+    def _number(self, user: tuple[float, ...]) -> float:
+        return user[0] if len(user) == 1 else self.index.read(user)
 
     def _standardised(self, value: float) -> float:
         """A user's number, less the mean so far, over the standard deviation so far, within ±2."""

@@ -44,7 +44,7 @@ class Auto(Learner):
     tuned on the sequences of ``benchmarks/learning.py``, which measures it.
 
     Loss range: positive.  Context: ρ, its mean and the skew of the matrix; one number of the user's, to which the
-    minimiser may then be linear; or nothing.
+    minimiser may then be linear, or up to eight, of which `Index` makes one; or nothing.
 
     Examples
     --------
@@ -142,8 +142,8 @@ class Auto(Learner):
     def _update(self, choice: Choice, loss: float) -> None:
         if choice.context != self.context:
             self._read(choice.context)
-        self.map.note(choice.context, self.rounds)
         i, y = choice.index, log(max(loss + self.space.least, 1e-300))
+        self.map.note(choice.context, y, self.rounds)
         surprise, noise = y - float(self.mean[i]), float(self.bank.noise[0])
         self.trend += 0.1 * (max(-4.0, min(4.0, surprise / sqrt(noise))) - self.trend)
         new = i < self.low or i > self.high
