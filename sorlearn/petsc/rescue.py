@@ -86,6 +86,7 @@ class Rescue:
         """Keep what a repair would need, and tighten the tolerances."""
         self.applied_transpose = self._limited = False
         self._decision, self._ksp = decision, ksp
+        ksp.setIterationNumber(0)  # BiCGStab preconditions its first residual before it does so, see watch
         if decision.tighten or decision.tighten_atol:
             self._early = ksp.handle not in outer_of and test_of(ksp).default
             rtol, atol, _, _ = ksp.getTolerances()
