@@ -32,7 +32,7 @@ class Reading(NamedTuple):
 
 
 class Features(Remembers):
-    """The feature map; it learns the largest ρ, and the mean and the spread of a user's number, or of several as one."""
+    """The feature map; it learns the largest ρ, and mean and spread of a user's number, or of several as one."""
 
     _remembered = ("top", "user_mean", "user_var", "index")
 
