@@ -6,6 +6,7 @@ from math import inf, nan
 
 import pytest
 
+from sorlearn.tuning import accuracy as rule
 from sorlearn.tuning.accuracy import ALARMED, CHECK_WORK, FIRST, HOPELESS, KEPT, SHARE, Accuracy, shortfall
 from sorlearn.tuning.bins import bin_of, omega_of
 from sorlearn.tuning.record import Verdict
@@ -78,23 +79,29 @@ def test_one_surprise_moves_the_mean_by_little():
     assert 0.2 < accuracy.relative.at(bin_of(1.6)) <= 0.3 + 1e-12
 
 
-@pytest.mark.parametrize(("surprise", "levels", "solves", "tightened"), [
-    (0.5, 1, 0, 0.3),  # as far as a single solve at the safe ω can be relied on
-    (0.5, 1000, 0, 0.5),
-    (0.1, 1, 0, 0.0),  # within its luck
-    (0.1, 1000, 1600, 0.0),  # the safe ω was measured too long ago
-    (0.8, 0, 0, 0.0),  # nothing to compare with
+@pytest.mark.parametrize(("surprise", "relative", "levels", "tightened"), [
+    (0.5, 0.0, 1, 0.5 - rule.LONGER),
+    (0.5, 0.0, 1000, 0.5 - rule.LONGER),
+    (0.5, 0.2, 1, 0.5 - rule.LONGER),  # the tests explain a part of it
+    (0.5, 0.7, 1, 0.7),  # or all
+    (0.5 * rule.LONGER, 0.0, 1, 0.0),  # longer steps make up for it
+    (0.8, 0.0, 0, 0.0),  # nothing to compare with
 ])  # fmt: skip
-def test_true_residuals_worse_than_the_safe_omegas_count(surprise, levels, solves, tightened):
-    accuracy = seen((1.6, verdict(0.0, true=surprise - 0.5)), levels=levels)
-    for _ in range(solves):
-        accuracy.earn(0)
+def test_true_residuals_worse_than_the_safe_omegas_count(surprise, relative, levels, tightened):
+    accuracy = seen((1.6, verdict(relative, true=surprise - 0.5)), levels=levels)
     assert accuracy.tightening(1.6)[0] == pytest.approx(tightened, abs=1e-3)
+
+
+def test_true_residuals_are_compared_with_the_safe_omegas_of_late():
+    accuracy = seen((1.6, verdict(0.0, true=0.5)))
+    for _ in range(30):
+        accuracy.note(1.0, verdict(true=0.2))
+    assert accuracy.tightening(1.6)[0] == pytest.approx(0.3 - rule.LONGER, abs=0.01)
 
 
 def test_answers_that_scatter_get_a_reserve():
     calm, wild = (
-        seen(*[(1.6, verdict(0.2, lacks=sign * swing - 0.1)) for sign in (-1, 1)] * 30) for swing in (0.02, 0.4)
+        seen(*[(1.6, verdict(0.2, lacks=sign * swing - 0.1)) for sign in (-1, 1)] * 30) for swing in (0.02, 0.6)
     )
     assert calm.tightening(1.6)[0] == pytest.approx(0.2)
     assert wild.tightening(1.6)[0] > 0.21
@@ -134,12 +141,15 @@ def test_the_first_solve_of_every_omega_is_measured():
     assert accuracy.due(1.9)
 
 
-def test_the_first_solves_at_the_safe_omega_are_measured():
+def test_solves_at_the_safe_omega_are_measured_a_few_solves_apart():
     accuracy = Accuracy(1.0)
-    for _ in range(FIRST):
+    for _ in range(int(KEPT)):
         assert accuracy.due(1.0)
         accuracy.note(1.0, verdict())
-    assert not accuracy.due(1.0)
+        accuracy.earn(0)
+        assert not accuracy.due(1.0)
+        for _ in range(int(rule.APART)):
+            accuracy.earn(0)
     assert accuracy.level == -0.5
 
 

@@ -41,13 +41,11 @@ UNKNOWN = 1.0
 #: Digits by which a true residual may be worse than the safe ω's beyond what the tests explain before it alone calls
 #: for the safe ω.
 EXPLAINED = 0.7
-#: Digits below the tolerance that count: where an iteration gains decades, what it oversteps by says nothing.
-LONGEST_STEP = 0.35
-#: Standard deviation, in digits, of a true residual at the tolerance; solves in which what the safe ω leaves may
-#: change by as much.
-LUCK, CHANGES = 0.1, 1500.0
-#: Solves at the safe ω, and at an ω that is known, that are measured in any case, to begin with.
-FIRST = 3
+#: Digits by which trials overstep their tolerance beyond what the safe ω does: their steps are longer.
+LONGER = 0.1
+#: Solves at an ω that is known that are measured in any case, to begin with; solves between two measurements at the
+#: safe ω, which is seldom played: then each is worth its price.
+FIRST, APART = 3, 4.0
 #: Digits lost beyond which tightening isn't tried any more: ω is dropped.
 HOPELESS = 2.0
 
@@ -96,28 +94,27 @@ class Accuracy:
     checks : (BINS,) array
         Number of measurements; there are none of the safe ω, which needs none.
     relative, absolute, true : Means
-        Of `Verdict.relative`, `.absolute`, and of the true residual in units of the tolerance, were that not tightened.
-    level, reach : float
-        Running means of `Verdict.true` and of the true residual in units of the tolerance, both at the safe ω; NaN
-        before the first.
+        Of the `Verdict`s.
+    level : float
+        Running mean of `Verdict.true` at the safe ω; NaN before the first measurement there.
     reserve, scatter : float
         Digits beyond the mean that the worst answers lately would have needed; by how much means are off.
     """
 
-    _NUMBERS = ("level", "reach", "age", "reserve", "scatter", "credit", "measured", "levels", "alarm")
+    _NUMBERS = ("level", "age", "reserve", "scatter", "credit", "measured", "levels", "alarm")
 
     def __init__(self, safe: float) -> None:
         self._safe = bin_of(safe)
         self.checks = np.zeros(BINS)
         self.relative, self.absolute, self.true = (Means(self.checks) for _ in range(3))
-        self.level = self.reach = nan
-        self.reserve = self.scatter = self.age = self.credit = self.measured = self.levels = self.alarm = 0.0
+        self.level, self.age = nan, APART
+        self.reserve = self.scatter = self.credit = self.measured = self.levels = self.alarm = 0.0
 
     def due(self, omega: float) -> bool:
         """Whether the coming solve at this ω should be measured: its first one, then for a share of the work."""
         i = bin_of(omega)
         if i == self._safe:
-            return self.levels < FIRST or self.credit >= CHECK_WORK
+            return self.age >= APART and self.affords
         if self.alarm or self.credit >= CHECK_WORK or not self._known(i):
             return True
         few = self.measured < FIRST or (self.checks[i] < SEVERAL and self.relative.at(i) > SHAKY)
@@ -128,15 +125,6 @@ class Accuracy:
         checks = self.checks
         between = checks[max(i - BETWEEN, 0) : i].any() and checks[i : i + BETWEEN + 1].any()
         return bool(between or checks[max(i - NEAR, 0) : i + NEAR + 1].any())
-
-    @property
-    def true_level(self) -> float:
-        """What a true residual is compared with, see `shortfall`; NaN where that isn't known."""
-        return self.level + self._unsure()
-
-    def _unsure(self) -> float:
-        """Standard error of what the safe ω leaves now."""
-        return 2.0 * LUCK / max(self.levels, 1.0) + LUCK * (self.age / CHANGES) ** 0.5
 
     def earn(self, iterations: int) -> None:
         """Work was done, a share of which may be spent on measuring."""
@@ -150,13 +138,13 @@ class Accuracy:
             return 0.0, 0.0
         reserve = self.reserve + UNKNOWN * self.scatter / max(float(self.checks[i]), 1.0)
         digits, surplus = max(self.relative.at(i) + reserve, 0.0), 0.0
-        if isfinite(self.reach) and self.checks.any():  # true residuals on average no larger than the safe ω's
-            surplus = max(self.true.at(i) - self.reach - self._unsure() - digits, 0.0)
+        if isfinite(self.level) and self.checks.any():  # true residuals on average no larger than the safe ω's
+            surplus = max(self.true.at(i) - self.level - LONGER - digits, 0.0)
         return digits + surplus, max(self.absolute.at(i) + reserve, 0.0) + surplus
 
     @property
     def affords(self) -> bool:
-        """Whether measurements that weren't planned may be made, too: they may overdraw the credit."""
+        """Whether measurements that weren't planned, and those at the safe ω, may overdraw the credit."""
         return self.credit > -KEPT * CHECK_WORK
 
     def note(self, omega: float, verdict: Verdict, tightened: float = 0.0, planned: bool = True) -> None:
@@ -165,24 +153,21 @@ class Accuracy:
         Of one whose measurement wasn't planned just the price: those aren't a fair sample.
         """
         i = bin_of(omega)
+        least = min(self.credit, 0.0) if planned and i != self._safe else -(KEPT + 1.0) * CHECK_WORK
+        self.credit = max(self.credit - CHECK_WORK, least)
         if not planned:
-            self.credit -= CHECK_WORK
             return
-        self.credit = max(self.credit - CHECK_WORK, min(self.credit, 0.0))
         if i == self._safe:
             self.levels += 1.0
             self.age, step = 0.0, max(NEWEST, 1.0 / self.levels)
-            for name, value in (("level", verdict.true), ("reach", verdict.true + max(verdict.lacks, -LONGEST_STEP))):
-                mean = getattr(self, name)
-                setattr(self, name, mean + step * (value - mean) if isfinite(mean) else value)
+            self.level = self.level + step * (verdict.true - self.level) if isfinite(self.level) else verdict.true
             return
         self.alarm = max(self.alarm - 1.0, 0.0)
         known, relative = self._known(i), self.relative.at(i)
         self.checks[i] += 1.0
         self.relative.note(i, verdict.relative)
         self.absolute.note(i, verdict.absolute)
-        lacks = max(verdict.lacks - verdict.relative + tightened, -LONGEST_STEP)
-        self.true.note(i, verdict.true + lacks)
+        self.true.note(i, verdict.true)
         if known:  # else nobody could know how much to tighten
             self.alarm = ALARMED if verdict.lacks > ALARM else self.alarm
             self.measured += 1.0
@@ -198,12 +183,9 @@ class Accuracy:
 
     def state(self) -> dict[str, Any]:
         """Plain arrays and numbers."""
-        def known(value: float) -> float | None:
-            return value if isfinite(value) else None
-
         means = {name: getattr(self, name).values for name in ("relative", "absolute", "true")}
         numbers = {name: getattr(self, name) for name in self._NUMBERS}
-        return {"checks": self.checks, **means, **numbers, "level": known(self.level), "reach": known(self.reach)}
+        return {"checks": self.checks, **means, **numbers, "level": self.level if isfinite(self.level) else None}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `state` returned; raises KeyError, TypeError or ValueError for anything else."""
@@ -214,7 +196,7 @@ class Accuracy:
                 raise ValueError(f"{name} has another shape or isn't finite")
             mine[:] = values
         for name in self._NUMBERS:
-            unknown = name in ("level", "reach") and state[name] is None
+            unknown = name == "level" and state[name] is None
             value = nan if unknown else float(state[name])
             if not unknown and not isfinite(value):
                 raise ValueError(f"{name} isn't finite")

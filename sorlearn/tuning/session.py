@@ -94,7 +94,7 @@ class Session:
         self.decided = Choice(omega, context=context)
         self.decision = Decision(
             omega, self.vetoes.fallback(), float(check), *self._tightening(omega), repeats,
-            self.baseline.limit() if trial else 0.0, self.accuracy.true_level,
+            self.baseline.limit() if trial else 0.0, self.accuracy.level,
         )  # fmt: skip
         return self.decision
 
