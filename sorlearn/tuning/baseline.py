@@ -18,9 +18,9 @@ import numpy as np
 
 from ..learners.state import Remembers
 
-#: Mean cost of the safe ω, in iterations + 1, up to which there is nothing to learn, and for a learner that predicts
-#: nothing and so would have to try everything; saved share that disproves it.
-TINY, BLIND_TINY, PROVEN = 5.0, 8.0, 0.1
+#: Mean cost of the safe ω, in iterations + 1, up to which there is nothing to learn; in a strict account, and for a
+#: learner that predicts nothing and so would have to try everything; saved share that disproves it.
+TINY, STRICT_TINY, BLIND_TINY, PROVEN = 4.0, 5.0, 8.0, 0.1
 #: Weight of the newest solve in that mean, at least.
 NEWEST = 0.2
 #: Share of the safe ω's total that a learner may lose, and one that predicts nothing and so has to try everything.
@@ -34,9 +34,8 @@ CREDIBLE = 2.0
 #: Solves between two audits, at least.  Their number rises with the square of what is saved, in units of this share,
 #: and with all solves, in units of so many; but this share of the total audits may always cost.
 APART, TELLING, LONG, AFFORDED = 4.0, 0.05, 25.0, 0.001
-#: A trial is cut off at so many iterations and times the dearest of the last audits, which only a catastrophe exceeds;
-#: sooner where nothing is predicted.
-CATASTROPHE, TIMES, BLIND_TIMES = 50.0, 10.0, 3.0
+#: A trial is cut off at so many times the dearest of the last audits: at more it would take long to earn it again.
+TIMES = 3.0
 #: The strict account: the total may exceed the safe ω's by this share, and this many times the first audit.
 STRICT_SHARE, CONSTANT = 0.04, 4.0
 #: Its audits are drawn with a probability in this range: the more there is to lose before it is empty, the less.
@@ -95,7 +94,7 @@ class Baseline(Remembers):
     @property
     def tiny(self) -> bool:
         """Whether the safe ω takes so few iterations that there is nothing to learn, and nothing was gained either."""
-        tiny = TINY if self.predicts or self.strict else BLIND_TINY
+        tiny = STRICT_TINY if self.strict else TINY if self.predicts else BLIND_TINY
         return 0.0 < self.level <= tiny and self.spent > (1.0 - PROVEN) * self.estimate
 
     @property
@@ -119,9 +118,7 @@ class Baseline(Remembers):
         """Iterations after which a trial is cut off; 0 for none."""
         if not self.audits:
             return 0.0
-        if self.strict:
-            return float(int(CUT * self.dearest) + 1)
-        return CATASTROPHE + TIMES * self.dearest if self.predicts else BLIND_TIMES * self.dearest
+        return float(int(CUT * self.dearest) + 1) if self.strict else TIMES * self.dearest
 
     def enter(self, cost: float, *, safe: bool, ratio: float | None) -> None:
         """A solve cost this much.
