@@ -14,7 +14,6 @@ from .features import Features
 OPTIMISM = 0.4  # standard deviations of the members' disagreement that a choice hopes for
 TIE = 0.002  # relative costs this close are one and the same
 REACH = 18  # steps that a choice may go beyond what has been tried
-DEAR = 4.0  # a cost this many times the prediction is a risk, remembered for all ω from there on
 FOLLOWED = 0.5  # change of u up to which a moving ρ is followed without a choice
 SETTLED, SPARE = 100, 4  # rounds after which what was foreseen is learned from only one time in so many
 
@@ -36,9 +35,7 @@ class Auto(Learner):
     deviations of the members' predictions.
 
     The safe ω comes first; what it costs is weighed against theory, for where it is cheap there is little to gain.
-    After that choices go only `REACH` steps beyond what has been tried, keep away from where costs were far above the
-    prediction, and are interrupted by solves at the safe ω: rarely while it is predicted dearer, once after an
-    unforeseen cost above its own, at every solve while the account says that the total is too far above its own.
+    After that choices go only `REACH` steps beyond what has been tried.
 
     Memory and time a solve are constant.  There is no regret statement: the design is empirical, its constants are
     tuned on the sequences of ``benchmarks/learning.py``, which measures it.
@@ -62,7 +59,7 @@ class Auto(Learner):
     reads_matrix = True
     repeatable = True
     _remembered = (
-        "map", "bank", "low", "high", "risk", "x", "mean", "best", "key", "predicted", "trend",
+        "map", "bank", "low", "high", "x", "mean", "best", "key", "predicted", "trend",
     )  # fmt: skip
 
     def __init__(self, *, space: Space = Space(), seed: int = 0):
@@ -75,7 +72,6 @@ class Auto(Learner):
         self.low = self.high = self.i_safe
         self.x = 0.0
         self.trend = 0.0  # mean surprise of the last ten solves or so, in standard deviations
-        self.risk = np.zeros(len(self.u))
         self.mean = np.zeros(len(self.u))
         self.best = np.zeros(len(self.u), dtype=bool)  # the choices that are as good as the best
         self.predicted = False  # whether the two above are up to date
@@ -108,7 +104,6 @@ class Auto(Learner):
         """Means, and the choices that are as good as the best."""
         self.mean, deviation = self.bank.predict()
         score = np.exp(self.mean - OPTIMISM * deviation)
-        score += self.risk / max(self.rounds, 1)
         first, last = max(self.low - REACH, 0), self.high + REACH + 1
         np.less_equal(score, score[first:last].min() * (1.0 + TIE), out=self.best)
         self.best[:first] = self.best[last:] = False
