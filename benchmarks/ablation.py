@@ -2,10 +2,12 @@
 
     python3 benchmarks/learning.py --ablate               # every constant of auto
     python3 benchmarks/learning.py --ablate REACH TOLL    # some of them
+    python3 benchmarks/usertest.py --ablate newton bcgs   # those of tuning/accuracy.py, in loops of these sequences
 
-Constants are the numbers in capitals at the top of the learner's module and of those it is made of.  A column has the
-change of the geometric mean of the ratios over the tuned cases, over the held-out ones (both in thousandths), and the
-highest running total over that of ω = 1 after the 20th solve.  No entry: the learner fails, or takes too long.
+Constants are the numbers in capitals at the top of the learner's module, of those it is made of, and of the account
+of what the safe ω would have cost.  A column has the change of the geometric mean of the ratios over the tuned cases,
+over the held-out ones (both in thousandths), and the highest running total over that of ω = 1 after the 20th solve.  No
+entry: the learner fails, or takes too long.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -23,6 +26,7 @@ from cases import CASES, HELD_OUT, Suite, play, prepare
 from tables import ONE
 
 from sorlearn.learners import Learner, learner_class
+from sorlearn.tuning import accuracy, baseline
 
 #: What is done to a constant; to the distance from 1 of one that is nearly 1.
 VARIANTS: dict[str, Callable[[Any], Any]] = {
@@ -37,6 +41,8 @@ SOLVES = 1000
 #: Bytes and seconds that a variant may take; changes that are called none.
 MEMORY, SECONDS, NOTHING = 3 * 10**9, 300, 0.003
 WORKERS = 2
+#: Constants of the strict account, which no case plays.
+STRICT = ("STRICT_TINY", "STRICT_SHARE", "CONSTANT", "SELDOM", "OFTEN", "ALARM", "CUT")
 
 suites: dict[str, tuple[Suite, float]] = {}
 learner: type[Learner]
@@ -64,15 +70,48 @@ def modules_of(cls: type) -> list[ModuleType]:
     return found
 
 
-def constants_of(cls: type) -> dict[str, list[ModuleType]]:
-    """Names in capitals that are numbers or arrays of them, and the modules that know them."""
-    known: dict[str, list[ModuleType]] = {}
-    for module in modules_of(cls):
+class Constant(NamedTuple):
+    """A number or an array with a name in capitals, and the modules that know it by that name."""
+
+    name: str
+    modules: list[ModuleType]
+
+    @property
+    def value(self) -> Any:
+        return getattr(self.modules[0], self.name)
+
+    @contextmanager
+    def changed(self, variant: str) -> Iterator[None]:
+        """The constant under a variant, for a while."""
+        value = self.value
+        changed = VARIANTS[variant](value)
+        if isinstance(value, float) and 0.9 <= value < 1.0:
+            changed = max(1.0 - VARIANTS[variant](1.0 - value), 0.0)
+        try:
+            for module in self.modules:
+                setattr(module, self.name, changed)
+            yield
+        finally:
+            for module in self.modules:
+                setattr(module, self.name, value)
+
+
+def constants_in(modules: list[ModuleType]) -> dict[str, Constant]:
+    """The constants of these modules; one of the same name and another value goes by its module's name, too."""
+    known: dict[str, Constant] = {}
+    for module in modules:
         for name, value in vars(module).items():
             number = isinstance(value, (int, float, np.ndarray)) and not isinstance(value, bool)
-            if name.lstrip("_").isupper() and number:
-                known.setdefault(name, []).append(module)
+            if name.lstrip("_").isupper() and number and name not in STRICT:
+                other = name in known and known[name].value is not value
+                label = f"{module.__name__.rpartition('.')[2]}.{name}" if other else name
+                known.setdefault(label, Constant(name, [])).modules.append(module)
     return known
+
+
+def constants_of(cls: type) -> dict[str, Constant]:
+    """Those of a learner and of its account."""
+    return constants_in([*modules_of(cls), baseline])
 
 
 def load() -> None:
@@ -102,29 +141,16 @@ def evaluate(seeds: int) -> Outcome:
 def vary(job: tuple[str, str, int]) -> Outcome | None:
     """The learner with one constant changed; None where it fails."""
     name, variant, seeds = job
-    modules = constants_of(learner)[name]
-    value = getattr(modules[0], name)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     signal.alarm(SECONDS)
     try:
-        with np.errstate(all="ignore"):
-            for module in modules:
-                setattr(module, name, changed(value, variant))
+        with np.errstate(all="ignore"), constants_of(learner)[name].changed(variant):
             found = evaluate(seeds)
         return found if np.isfinite(found).all() else None
     except Exception:  # whatever an absurd constant leads to
         return None
     finally:
         signal.alarm(0)
-        for module in modules:
-            setattr(module, name, value)
-
-
-def changed(value: Any, variant: str) -> Any:
-    """The constant under a variant."""
-    if isinstance(value, float) and 0.9 <= value < 1.0:
-        return max(1.0 - VARIANTS[variant](1.0 - value), 0.0)
-    return VARIANTS[variant](value)
 
 
 def _too_long(*signal: Any) -> None:
@@ -163,10 +189,23 @@ def ablate(name: str, chosen: list[str], seeds: int) -> None:
     idle = []
     for name in names:
         row = dict(zip(VARIANTS, found))
-        print(f"{name:18s}{short(getattr(constants_of(learner)[name][0], name)):>12s}"
+        print(f"{name:18s}{short(constants_of(learner)[name].value):>12s}"
               + "".join(entry(outcome, base) for outcome in row.values()), flush=True)  # fmt: skip
         for variant in ("0", "∞"):
             outcome = row[variant]
             if outcome and max(outcome.tuned - base.tuned, outcome.held - base.held) <= NOTHING:
                 idle.append(f"{name} = {variant} (safe {outcome.safe:.2f})")
     print(f"without moving either mean up by more than {NOTHING:g}: {', '.join(idle) or 'none'}")
+
+
+def ablate_accuracy(measure: Callable[[], tuple[float, ...]], headings: tuple[str, ...]) -> None:
+    """Print what `measure` finds with every constant of tuning/accuracy.py set to nothing, and doubled."""
+    known = constants_in([accuracy])
+    print(f"{'constant':18s}{'value':>9s}{'':>5s}" + "".join(f"{text:>10s}" for text in headings))
+    print(f"{'as they are':32s}" + "".join(f"{number:10.3f}" for number in measure()), flush=True)
+    for name, constant in known.items():
+        for variant in ("0", "× 2"):
+            with constant.changed(variant):
+                found = measure()
+            print(f"{name:18s}{short(constant.value):>9s}{variant:>5s}"
+                  + "".join(f"{number:10.3f}" for number in found), flush=True)  # fmt: skip

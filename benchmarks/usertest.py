@@ -5,6 +5,7 @@
     python3 benchmarks/usertest.py newton swirl --rtol 1e-8 --seeds 2
     python3 benchmarks/usertest.py --learner tsallis_inf --after 200 newton
     python3 benchmarks/usertest.py --idle gmres                 # told a user's number that means nothing
+    python3 benchmarks/usertest.py --ablate newton bcgs         # what every constant of tuning/accuracy.py is worth
 
 The user asked for ‖M⁻¹r‖ ≤ max(rtol ‖M⁻¹b‖, atol), natural norm √(rᵀM⁻¹r), with M of the solver that was configured:
 SOR at ω = 1.  Every instance is solved natively at every ω of a grid until KSP's own test and this one both hold
@@ -24,11 +25,13 @@ no constant was tuned on them.
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import ablation
 import applications
 import heldout
 import numpy as np
@@ -343,6 +346,23 @@ def heading(rtol: float, learner: str) -> None:
     print(f"{'sequence':14s}seedsolves{columns}{'residual':>9s}{'extra':>8s}", flush=True)
 
 
+def ablate(names: list[str], rtol: float, learner: str) -> None:
+    """What every constant of tuning/accuracy.py is worth in these sequences."""
+    calls = itertools.count(1)
+
+    def measure() -> tuple[float, ...]:
+        seed, found = next(calls), []  # none goes on with what another run has learned
+        for name in names:
+            rtol_here = RUNS[name].rtol or rtol
+            loop = learned(name, 0, rtol_here, learner, {"pc_sorlearn_group": f"ablation{seed}"})
+            found.append(figures(table_of(name, 0, rtol_here), loop, 20))
+        means = [np.exp(np.mean([np.log(each[key]) for each in found])) for key in ("best", "tight", "residual")]
+        return (*means, max(each["worst"] for each in found), 100 * np.mean([each["> 1.5"] for each in found]),
+                100 * np.mean([each["extra"] for each in found]))  # fmt: skip
+
+    ablation.ablate_accuracy(measure, ("best", "tight", "residual", "worst", "% > 1.5", "% extra"))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="SEQUENCE", help=", ".join(RUNS))
@@ -353,12 +373,16 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], metavar="OPTION=VALUE", help="more options of the solver")
     parser.add_argument("--after", type=int, default=20, help="solves from which on *safe* counts")
     parser.add_argument("--idle", action="store_true", help="a user's context that means nothing")
+    parser.add_argument("--ablate", action="store_true", help="what every constant of tuning/accuracy.py is worth")
     given = parser.parse_args()
     if unknown := set(given.names) - set(RUNS):
         parser.error(f"no sequence {sorted(unknown)[0]!r}; there are {', '.join(RUNS)}")
     options = dict(text.split("=", 1) for text in given.set)
     if given.idle:
         options |= {"pc_sorlearn_context": "user", "pc_sorlearn_context_option": IDLE}
+    if given.ablate:
+        ablate(given.names or list(RUNS), given.rtol, given.learner)
+        return
     heading(given.rtol, given.learner)
     names, below = given.names or list(RUNS), False
     for name in names:
