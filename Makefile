@@ -4,7 +4,7 @@ env = .setup/$(PETSC).env
 use = . ./$(env) &&
 lint = .venv-lint/bin
 
-.PHONY: help demo demo-c demo-fortran demo-dolfinx test petsc-suite lint bench bench-learning bench-usertest clean
+.PHONY: help demo demo-c demo-fortran demo-dolfinx test petsc-suite lint bench bench-lag bench-learning bench-usertest clean
 
 help:
 	@echo "make demo          heat simulation with omega = 1 and with learned omega (sets up what it needs)"
@@ -16,6 +16,7 @@ help:
 	@echo "make bench         all measurements, slow: learning, the user's test, wall clock, inodes, memory"
 	@echo "make bench-learning  how near the best omega every learner comes: table and regret plot; ARGS=--ablate"
 	@echo "make bench-usertest  the same under default norms, and what is left of the user's own test"
+	@echo "make bench-lag     what keeping set-ups is worth (sorlearn.Lag), an hour; ARGS=--help"
 	@echo "make lint          ruff and mypy"
 	@echo "make clean         removes what was made here, except installed software"
 	@echo "PETSC=pypi after any of them: use PETSc from PyPI, compiled into .venv"
@@ -56,6 +57,9 @@ bench-learning: $(env)
 
 bench-usertest: $(env)
 	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/usertest.py $(ARGS)
+
+bench-lag: $(env)
+	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/lag.py $(ARGS)
 
 bench: bench-learning bench-usertest
 	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/learning.py --real

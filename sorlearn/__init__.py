@@ -3,7 +3,7 @@
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["KSP", "PC", "attach"]
+__all__ = ["KSP", "Lag", "PC", "attach"]
 
 
 def __getattr__(name: str) -> Any:
@@ -16,6 +16,10 @@ def __getattr__(name: str) -> Any:
         from .petsc.ksp import KSP
 
         return KSP
+    if name == "Lag":
+        from .petsc.lag import Lag
+
+        return Lag
     raise AttributeError(f"module 'sorlearn' has no attribute {name!r}")
 
 

@@ -64,7 +64,8 @@ def main(arguments: list[str] | None = None) -> None:
     elif given.command == "options":
         from . import options
 
-        print(options.help_text(""))
+        for table in options.TABLES:
+            print(options.help_text("", table))
     elif given.command == "doctor":
         text, well = doctor.examine(given.python)
         print(text)

@@ -1,6 +1,6 @@
-"""Every option of sorlearn, in one table: the fields of `Settings`.
+"""Every option of sorlearn, in one table a solver: the fields of `Settings` and of `LagSettings`.
 
-From it come the options database's reader, `-help`, the checks and their messages, and the table in docs/.
+From them come the options database's reader, `-help`, the checks and their messages, and the table in docs/.
 """
 
 from __future__ import annotations
@@ -131,7 +131,24 @@ class Settings:
         )
 
 
-def parse(prefix: str, given: Callable[[str], str | None], overrides: dict[str, Any]) -> Settings:
+@dataclass(frozen=True)
+class LagSettings:
+    """The options of one `sorlearn.Lag`; field `x` is option `-<prefix>lag_x`."""
+
+    solves: int = _option(0, _natural, "a whole number from 0", "set up after so many solves; 0: while it pays")
+    monitor: bool = _option(False, _switch, "true or false", "a line a solve")
+    journal: str | None = _option(None, _text, "a file name", "append a JSON line a solve to this file")
+    summary: bool = _option(False, _switch, "true or false", "at the end of the run, set-ups and what was saved")
+
+
+#: What stands between a solver's prefix and an option's name, and what `-help` says above the options.
+TABLES: dict[Any, tuple[str, str]] = {
+    Settings: (STEM, "sorlearn: PETSc's SOR with a learned relaxation factor"),
+    LagSettings: ("lag_", "sorlearn.Lag: any PC (-lag_pc_type), whose set-up is kept while that pays"),
+}
+
+
+def parse(prefix: str, given: Callable[[str], str | None], overrides: dict[str, Any], table: Any = Settings) -> Any:
     """Settings from an options database, over those given in code.
 
     Parameters
@@ -142,33 +159,37 @@ def parse(prefix: str, given: Callable[[str], str | None], overrides: dict[str, 
         Maps an option's name (without prefix and dash) to its text, or None where it isn't given.
     overrides : dict
         Values given in code; the database wins over them.
+    table : type
+        Settings or LagSettings: whose options these are, and what is returned.
 
     Raises
     ------
     OptionError
         Naming the option with its prefix, the value and what is allowed.
     """
-    unknown = set(overrides) - {f.name for f in fields(Settings)}
+    unknown = set(overrides) - {f.name for f in fields(table)}
     if unknown:
         raise OptionError(f"sorlearn has no option {sorted(unknown)[0]!r}; `python3 -m sorlearn options` lists them")
     values: dict[str, Any] = {}
-    for option in fields(Settings):
-        text = given(STEM + option.name)
+    stem, _ = TABLES[table]
+    for option in fields(table):
+        text = given(stem + option.name)
         if text is None and overrides.get(option.name) is not None:
             text = str(overrides[option.name])
         if text is not None:
-            values[option.name] = _checked(prefix, option, text)
-    settings = Settings(**values)
-    _check_together(prefix, settings)
+            values[option.name] = _checked(prefix + stem, option, text)
+    settings = table(**values)
+    if isinstance(settings, Settings):
+        _check_together(prefix, settings)
     return settings
 
 
-def _checked(prefix: str, option: Any, text: str) -> Any:
+def _checked(stem: str, option: Any, text: str) -> Any:
     try:
         return option.metadata["check"](text)
     except ValueError:
         allowed = option.metadata["allowed"]
-        raise OptionError(f"-{prefix}{STEM}{option.name} {text!r}: must be {allowed}") from None
+        raise OptionError(f"-{stem}{option.name} {text!r}: must be {allowed}") from None
 
 
 def _check_together(prefix: str, settings: Settings) -> None:
@@ -217,10 +238,11 @@ def context_value(prefix: str, option: str, text: str) -> float:
         ) from None
 
 
-def help_text(prefix: str) -> str:
+def help_text(prefix: str, table: Any = Settings) -> str:
     """What `-help` prints for one solver."""
-    lines = ["sorlearn: PETSc's SOR with a learned relaxation factor"]
-    for option in fields(Settings):
-        lines.append(f"  -{prefix}{STEM}{option.name} <{option.default}>: {option.metadata['help']}"
+    stem, title = TABLES[table]
+    lines = [title]
+    for option in fields(table):
+        lines.append(f"  -{prefix}{stem}{option.name} <{option.default}>: {option.metadata['help']}"
                      f" ({option.metadata['allowed']})")  # fmt: skip
     return "\n".join(lines)

@@ -260,7 +260,8 @@ def _at_exit() -> None:
     """Save, and let go of PCs that are still alive: on 3.18 they would crash the interpreter's end."""
     if PETSc.Sys.isInitialized() and not PETSc.Sys.isFinalized():
         for handle in list(_live):
-            library().PCSetType(ctypes.c_void_p(handle), b"none")
+            if handle in _live:  # one inside another goes with it
+                library().PCSetType(ctypes.c_void_p(handle), b"none")
 
 
 atexit.register(_at_exit)

@@ -15,7 +15,7 @@ from ..learners import NO_CONTEXT, Context
 from . import say
 
 
-def settings(comm: Any, prefix: str, database: Any, overrides: dict[str, Any]) -> options.Settings:
+def settings(comm: Any, prefix: str, database: Any, overrides: dict[str, Any], table: Any = options.Settings) -> Any:
     """The checked options of a solver; `-help` and hints are printed.  Collective; raises OptionError on all ranks.
 
     Parameters
@@ -24,22 +24,25 @@ def settings(comm: Any, prefix: str, database: Any, overrides: dict[str, Any]) -
         With the solver's prefix.
     overrides : dict
         Options given in code; the database wins over them.
+    table : type
+        Whose options these are: Settings or LagSettings.
     """
 
     def given(name: str) -> str | None:
         return str(database.getString(name, "")) if database.hasName(name) else None
 
     try:
-        found = options.parse(prefix, given, overrides)
+        found = options.parse(prefix, given, overrides, table)
     except OptionError as error:
         if not getattr(sys, "orig_argv", None):  # inside a C program PETSc 3.18 shows nothing of an exception
             say.complain(comm, str(error))
             comm.barrier()  # the other ranks' exceptions end the job: not before rank 0 has spoken
         raise
-    for line in hints.of_options(prefix, PETSc.Options().getAll()):
-        say.once(comm, prefix, line)
+    if table is options.Settings:  # the wrapped PC has options under the other's prefix
+        for line in hints.of_options(prefix, PETSc.Options().getAll()):
+            say.once(comm, prefix, line)
     if PETSc.Options().hasName("help") and comm.getRank() == 0:
-        say.say(options.help_text(prefix))
+        say.say(options.help_text(prefix, table))
     return found
 
 

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from math import isfinite
-from typing import Any, TextIO
+from typing import Any, Callable, TextIO
 
 SCHEMA = 1
 FIELDS = (
@@ -42,10 +42,15 @@ class Journal:
     """Appends the lines of one solver to a file that several solvers may share.
 
     A path that can't be written costs the journal, not the run: one message, and no further lines.
+
+    Parameters
+    ----------
+    line : callable
+        Makes a line from the name and a record.
     """
 
-    def __init__(self, path: str, name: str, option: str):
-        self.path, self.name, self.option = path, name, option
+    def __init__(self, path: str, name: str, option: str, line: Callable[[str, Any], str] = line):
+        self.path, self.name, self.option, self._line = path, name, option, line
         self.broken = False
 
     def write(self, record: Any) -> None:
@@ -55,7 +60,7 @@ class Journal:
         try:
             if self.path not in _open:
                 _open[self.path] = open(self.path, "a", buffering=1, encoding="utf-8")
-            _open[self.path].write(line(self.name, record) + "\n")
+            _open[self.path].write(self._line(self.name, record) + "\n")
         except OSError as error:
             self.broken = True
             sys.stderr.write(

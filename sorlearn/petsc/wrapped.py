@@ -1,0 +1,81 @@
+"""A PC of PETSc inside another one, set up only when it is told to be."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+from petsc4py import PETSc
+
+from .clib import library
+
+
+def reuses(pc: Any) -> bool:
+    """Whether the application has said that the preconditioner stays as it is (KSPSetReusePreconditioner)."""
+    flag = ctypes.c_int(0)  # PetscBool has become one byte with PETSc 3.24: the others stay zero
+    library().PCGetReusePreconditioner(ctypes.c_void_p(pc.handle), ctypes.byref(flag))
+    return bool(flag.value)
+
+
+class Wrapped:
+    """Made from the options under its prefix when it is first set up; it has the outer PC's operators and DM.
+
+    `-pc_type` of the prefix is any that PETSc has, and its default where none is given.
+
+    Attributes
+    ----------
+    pc : petsc4py.PETSc.PC or None
+        The inner PC.
+    """
+
+    def __init__(self) -> None:
+        self.pc: Any = None
+        self._failed = False
+
+    def set_up(self, outer: Any, anew: bool) -> None:
+        """Set it up for the outer PC's operators, from nothing if `anew`.  Collective.
+
+        From nothing, because some types keep parts of the first set-up for ever (GAMG its interpolation).
+        """
+        if anew or self.pc is None:
+            self.destroy()
+            self._make(outer)
+        self.pc.setReusePreconditioner(False)
+        self.pc.setOperators(*outer.getOperators())
+        self.pc.setUp()
+        self.pc.setUpOnBlocks()
+        self._pass_on_failure(outer)
+
+    def _make(self, outer: Any) -> None:
+        self.pc = PETSc.PC().create(outer.comm)
+        self.pc.setOptionsPrefix((outer.getOptionsPrefix() or "") + "lag_")
+        self.pc.incrementTabLevel(1, parent=outer)
+        self.pc.setOperators(*outer.getOperators())
+        dm = outer.getDM()
+        if dm:
+            self.pc.setDM(dm)
+        self.pc.setFromOptions()
+
+    def keep(self, outer: Any) -> None:
+        """Give it the outer PC's operators, and leave its set-up as it is.  Collective."""
+        self.pc.setReusePreconditioner(True)
+        self.pc.setOperators(*outer.getOperators())
+
+    def settle(self, outer: Any) -> None:
+        """To be called after the first application: what was put off till then has been set up, too.  Collective."""
+        self.pc.setReusePreconditioner(True)  # or it would be set up when the application changes the matrix
+        self._pass_on_failure(outer)
+
+    def _pass_on_failure(self, outer: Any) -> None:
+        """Make its PCFailedReason the outer PC's; KSPs ask for it."""
+        reason = ctypes.c_int()
+        library().PCGetFailedReason(ctypes.c_void_p(self.pc.handle), ctypes.byref(reason))
+        if reason.value or self._failed:
+            library().PCSetFailedReason(ctypes.c_void_p(outer.handle), reason)
+        self._failed = bool(reason.value)
+
+    def destroy(self) -> None:
+        """Let go of the inner PC."""
+        if self.pc is not None:
+            self.pc.destroy()
+        self.pc = None

@@ -1,0 +1,171 @@
+"""When a set-up is kept: the rule against the best fixed lag in hindsight and against a set-up for every matrix."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Callable, NamedTuple
+
+import numpy as np
+import pytest
+
+from sorlearn.records.lag import Tally
+from sorlearn.tuning.lag import LONGEST_WAIT, Renewal
+from sorlearn.tuning.worth import FIRST, REMEMBERED, Readings, Worth
+
+SOLVES = 400
+LAGS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 50, 80, 120, 200, 400)
+_rng = np.random.default_rng(0)
+_DRIFT = np.cumsum(abs(_rng.normal(0, 0.1, SOLVES)))
+_JUMPS = np.repeat(_rng.normal(0, 3, SOLVES // 10), 10)
+_UNLIKE = _rng.normal(0, 2, SOLVES)
+_WAVE = 2 * np.sin(np.arange(SOLVES) / 60)
+_NOISE = _rng.normal(0, 0.15, SOLVES)
+
+
+def apart(positions):
+    """How far matrices are from each other, as something that can be seen."""
+    return lambda old, new: abs(positions[new] - positions[old])
+
+
+class Case(NamedTuple):
+    """Applications of solve `new` with the set-up of `old`; what is seen of the matrices; highest ratios."""
+
+    cost: Callable[[int, int], float]
+    seen: Callable[[int, int], float] | None
+    over_best: float
+    over_every: float
+
+
+def cases(fresh):
+    moved = apart(_DRIFT)
+    jumped = apart(_JUMPS)
+    return {
+        "drift": Case(lambda old, new: fresh + round(3 * moved(old, new)), None, 1.10, 1.01),
+        "drift that is seen": Case(lambda old, new: fresh + round(3 * moved(old, new)), moved, 1.05, 1.01),
+        "all unlike": Case(lambda old, new: fresh if old == new else 1000, None, 1.03, 1.03),
+        "all unlike, which is seen": Case(lambda old, new: fresh if old == new else 1000, apart(_UNLIKE), 1.03, 1.03),
+        "all somewhat unlike": Case(lambda old, new: fresh * (1 if old == new else 2.2), apart(_UNLIKE), 1.03, 1.03),
+        "jumps": Case(lambda old, new: fresh + round(30 * jumped(old, new)), None, 1.40, 1.03),
+        "jumps that are seen": Case(lambda old, new: fresh + round(30 * jumped(old, new)), jumped, 1.05, 1.01),
+        "noise alone": Case(lambda old, new: round(fresh * (1 + _NOISE[new])), None, 1.20, 1.01),
+        "two kinds of solve in turn": Case(lambda old, new: fresh * (1 + 0.6 * (new % 2)), None, 1.20, 1.03),
+        "a wave": Case(lambda old, new: fresh * (1 + abs(_WAVE[new])) * (1 + abs(_WAVE[new] - _WAVE[old])),
+                       apart(_WAVE), 1.06, 1.03),
+    }  # fmt: skip
+
+
+def play(case, worth, every=0):
+    """Total applications, set-ups included, and what was counted."""
+    tally = Tally()
+    rule, old, total = Renewal(every, tally), None, 0.0
+    for new in range(SOLVES):
+        rule.worth = worth
+        if old is None or rule.due(case.seen(old, new) if case.seen else None):
+            old = new
+            rule.renewed()
+            total += worth
+        cost, limit = case.cost(old, new), rule.limit()
+        if old != new and limit and cost > limit:
+            rule.abandoned(limit)
+            rule.renewed()
+            total += limit + worth
+            old, cost = new, case.cost(new, new)
+        rule.spent(cost, kept=old != new)
+        total += cost
+    return total, tally
+
+
+@pytest.mark.parametrize(("worth", "fresh"), itertools.product((1, 5, 20, 100), (5, 20)))
+@pytest.mark.parametrize("name", cases(5))
+def test_near_the_best_fixed_lag_and_never_much_above_a_set_up_for_each(name, worth, fresh):
+    case = cases(fresh)[name]
+    total, _ = play(case, worth)
+    assert total <= case.over_every * play(case, worth, 1)[0]
+    assert total <= case.over_best * min(play(case, worth, lag)[0] for lag in LAGS)
+
+
+@pytest.mark.parametrize("name", cases(5))
+def test_what_is_said_to_be_saved_is_true(name):
+    case = cases(20)[name]
+    total, tally = play(case, 20)
+    every = play(case, 20, 1)[0]
+    assert tally.spent == pytest.approx(total)
+    assert tally.least - 0.02 * every <= every - total <= tally.most + 0.02 * every
+
+
+@pytest.mark.parametrize("lag", [1, 3, 50])
+def test_a_fixed_lag_is_kept_to(lag):
+    _, tally = play(cases(20)["all unlike"], 5, lag)
+    assert tally.set_ups == -(-SOLVES // lag)
+    assert tally.rescued == 0
+
+
+def test_a_jump_is_foreseen_where_one_like_it_was_dear():
+    """The first jump costs a solve that is given up, the later ones nothing."""
+    places = np.repeat(np.arange(20) % 2, 20) * 3.0
+    _, tally = play(Case(lambda old, new: 10 + 500 * (places[old] != places[new]), apart(places), 1.0, 1.0), 20)
+    assert tally.rescued == 1
+
+
+def test_a_failure_that_a_fresh_set_up_does_not_repair_is_not_provoked_again_and_again():
+    rule, kept = Renewal(0, Tally()), 0
+    rule.worth = 50.0
+    for _ in range(3 * LONGEST_WAIT):
+        if rule.due():
+            rule.renewed()
+            rule.spent(10.0, kept=False)
+        else:
+            kept += 1
+            rule.abandoned(10.0)
+            rule.renewed()
+            rule.spent(10.0, kept=False, whole=False)
+            rule.failed()
+    assert kept < 16
+
+
+def test_right_hand_sides_with_one_matrix_are_no_reason_to_set_up():
+    rule = Renewal(0, Tally())
+    rule.worth = 10.0
+    rule.spent(5.0, kept=False)
+    for cost in (5.0, 9.0, 30.0):
+        rule.spent(cost, kept=False, first=False)
+    assert rule.age == 4 and not rule.due()
+
+
+def test_a_set_up_s_worth_is_in_applications_of_the_slowest_rank():
+    worth = Worth()
+    worth.agree([7.0, 0.1, 0.0, 0.0], 10.0)
+    for _ in range(REMEMBERED):
+        found = worth.agree([1.0, 0.1, 0.2, 0.001], 10.0)
+    assert found == pytest.approx(10.0)
+    assert worth.of_first == pytest.approx(2.0)
+    assert worth.looks
+
+
+def test_the_first_set_up_counts_for_less_and_then_not_at_all():
+    worth = Worth()
+    assert worth.agree([7.0, 0.1, 0.0, 0.0], 10.0) == pytest.approx(70.0 * FIRST)
+    assert worth.agree([1.0, 0.1, 0.0, 0.0], 10.0) == pytest.approx(10.0)
+
+
+def test_a_clock_that_says_too_much_now_and_then_is_not_believed():
+    worth = Worth()
+    for i in range(50):
+        found = worth.agree([1.0 + 9.0 * (i % 3 == 1), 0.1 + 0.9 * (i % 4 == 1), 0.0, 0.0], 10.0)
+    assert found == pytest.approx(10.0)
+
+
+def test_a_look_that_is_dear_is_left_out():
+    worth = Worth()
+    worth.agree([1.0, 0.1, 0.0, 0.05], 10.0)
+    assert not worth.looks
+
+
+def test_where_nobody_says_which_applications_belong_together_pauses_are_left_out(monkeypatch):
+    clock = iter(np.cumsum([0.0, 1.0, 1.0, 60.0, 1.0, 1.0]))
+    monkeypatch.setattr("sorlearn.tuning.worth.perf_counter", lambda: next(clock))
+    readings = Readings()
+    readings.applied_first(1.0, kept=False, fresh=True)
+    for _ in range(5):
+        readings.applied()
+    assert readings.take()[1] == pytest.approx(1.0)
