@@ -34,6 +34,8 @@ PCS = {
     "ksp": "-pc_type ksp -ksp_ksp_type cg -ksp_ksp_max_it 3 -ksp_pc_type jacobi -ksp_ksp_convergence_test skip",
     "python": "-pc_type python -pc_python_type sorlearn.PC -pc_sorlearn_learner fixed",
 }
+#: Newer PETSc's set up the single block a rank of PCBJACOBI once more after they were told to reuse it.
+REUSED = tuple(kind for kind in PCS if kind not in ("default", "icc"))
 #: On one rank PCREDUNDANT sets itself up for changed matrices, whatever it is told.
 DIRECT = "-pc_type cholesky" if PETSc.COMM_WORLD.getSize() == 1 else PCS["redundant"]
 SYMMETRIC = {"cholesky": "-pc_type cholesky", "icc": "-pc_type icc -pc_factor_levels 1"}
@@ -70,13 +72,14 @@ def available():
     return {kind: typed for kind, typed in PCS.items() if kind not in without}
 
 
-def histories(ksp, A, shifts, reuse=False):
-    """Residual norms of solves with A − shift; the first set-up stays if `reuse`."""
+def histories(ksp, A, shifts, reuse=False, told=True):
+    """Residual norms of solves with A − shift; the first set-up stays if `reuse`; KSP is `told` of new values."""
     found = []
     ksp.setConvergenceHistory(reset=True)
     for seed, shift in enumerate(shifts):
         fill(A, N, shift)
-        ksp.setOperators(A)
+        if told:
+            ksp.setOperators(A)
         b, x = random_rhs(A, seed)
         ksp.solve(b, x)
         found.append((ksp.getConvergedReason(), ksp.getConvergenceHistory().tolist(), x.getArray().tolist()))
@@ -99,8 +102,8 @@ def test_set_up_for_every_matrix_is_petsc_s_own_preconditioner():
 
 @pytest.mark.parallel(1, 2)
 def test_a_kept_set_up_is_one_that_petsc_reuses():
-    for kind, typed in available().items():
-        A = laplacian(N)
+    for kind in [kind for kind in REUSED if kind in available()]:
+        A, typed = laplacian(N), PCS[kind]
         A.setBlockSize(2)
         native = histories(plain(A, typed, ksp_type="gmres"), A, SHIFTS, reuse=True)
         ksp = lagged(A, typed, ksp_type="gmres", lag_solves=1000)
@@ -169,12 +172,12 @@ def test_a_matrix_that_hardly_changes_is_not_set_up_for_again():
 @pytest.mark.parallel(1, 2)
 def test_a_solve_that_fails_with_a_kept_set_up_is_repeated_with_a_fresh_one():
     A = laplacian(N)
-    for errors in (False, True):
+    for errors, told in itertools.product((False, True), repeat=2):
         options = {"ksp_max_it": 6, "ksp_type": "cg", "ksp_norm_type": "unpreconditioned"}
         expected = histories(plain(A, DIRECT, **options), A, (-100.0, 0.5))[-1]
         ksp = lagged(A, DIRECT, lag_solves=1000, **options)
         ksp.setErrorIfNotConverged(errors)
-        found = histories(ksp, A, (-100.0, 0.5))[-1]
+        found = histories(ksp, A, (-100.0, 0.5), told=told)[-1]
         assert found[0] == expected[0] > 0
         assert found[2] == expected[2]
         assert context(ksp).tally.rescued == 1
@@ -202,10 +205,9 @@ def test_a_solve_that_gets_too_dear_is_cut_off_and_gone_on_with():
     shifts = (-0.5, -0.500001, -20.0)
     kept = lagged(A, DIRECT, lag_solves=1000, **options)
     histories(kept, A, shifts)
-    ksp = lagged(A, DIRECT, **options)
+    ksp = lagged(A, DIRECT, lag_solves=1000, **options)
     histories(ksp, A, shifts[:2])
     context(ksp)._rule.limit = lambda: 5.0
-    context(ksp)._likeness.reset()  # or it might be foreseen
     fill(A, N, shifts[-1])
     b, x = random_rhs(A)
     ksp.solve(b, x)
@@ -249,8 +251,8 @@ def test_new_matrices_of_other_patterns_and_sizes():
 @pytest.mark.parallel(1, 2)
 def test_the_application_s_own_reuse_is_respected():
     A = laplacian(N)
-    ksp = lagged(A, PCS["icc"], lag_solves=1)
-    native = histories(plain(A, PCS["icc"]), A, SHIFTS, reuse=True)
+    ksp = lagged(A, PCS["asm"], lag_solves=1)
+    native = histories(plain(A, PCS["asm"]), A, SHIFTS, reuse=True)
     assert histories(ksp, A, SHIFTS, reuse=True) == native
     assert context(ksp).tally.set_ups == 1
     ksp.getPC().setReusePreconditioner(False)
@@ -324,7 +326,7 @@ HEAT = "-pc_type python -pc_python_type sorlearn.Lag"
 @pytest.mark.parametrize("nprocs", [1, 2, 4])
 def test_a_c_application_by_flags(compiled, tmp_path, nprocs):
     program = compiled(ROOT / "demos/c/heat.c")
-    arguments = ["-da_grid_x", 20, "-da_grid_y", 20, "-ts_max_steps", 30]
+    arguments = ["-da_grid_x", 12, "-da_grid_y", 12, "-ts_max_steps", 12]
     flags = f"-python {HEAT} -lag_pc_type gamg -lag_summary -lag_monitor -lag_journal {tmp_path / 'j'} -log_view"
     native = run(nprocs, program, *arguments, options="-pc_type gamg -pc_gamg_reuse_interpolation 0").stdout
     out = run(nprocs, program, *arguments, options=f"{flags} -ksp_view -options_left -malloc_dump").stdout

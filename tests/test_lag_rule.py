@@ -75,7 +75,7 @@ def play(case, worth, every=0):
     return total, tally
 
 
-@pytest.mark.parametrize(("worth", "fresh"), itertools.product((1, 5, 20, 100), (5, 20)))
+@pytest.mark.parametrize(("worth", "fresh"), [*itertools.product((1, 5, 20, 100), (5, 20))])
 @pytest.mark.parametrize("name", cases(5))
 def test_near_the_best_fixed_lag_and_never_much_above_a_set_up_for_each(name, worth, fresh):
     case = cases(fresh)[name]

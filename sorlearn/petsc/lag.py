@@ -222,6 +222,7 @@ class Lag:
         self._active = self._seen = self._sees(ksp)
         if not self._active:
             return
+        pc.setUp()  # KSP leaves it to the first application where the matrix has changed in place
         reused = reuses(pc)
         if self._kept and not (self._decided or reused) and self._rule.due(self._distance):
             self._set_up(pc)
