@@ -1,0 +1,176 @@
+"""A wrapped PC and what is known of its set-up: whose it is, how old, and what another one would be worth."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from petsc4py import PETSc
+
+from ..records.lag import LagRecord, Tally
+from ..tuning.lag import Renewal
+from ..tuning.record import Outcome
+from ..tuning.worth import Readings, Worth
+from .collective import Comm
+from .likeness import Likeness
+from .wrapped import Wrapped
+
+_setting_up = PETSc.Log.Event("SorlearnSetUp")
+_looking = PETSc.Log.Event("SorlearnLook")
+
+
+class Upkeep:
+    """Sets up and keeps, and counts what both cost; all ranks do the same.
+
+    Parameters
+    ----------
+    every : int
+        Set up after so many solves; 0 to keep a set-up while that pays.
+    tally : Tally
+        What is counted for the summary.
+
+    Attributes
+    ----------
+    kept, new : bool
+        Whether the set-up was for another matrix; whether it was made from nothing for this one.
+    applications : int
+        Those of the solve under way, or since the matrix changed where nobody says when a solve ends.
+    """
+
+    def __init__(self, every: int, tally: Tally) -> None:
+        self.wrapped, self.rule = Wrapped(), Renewal(every, tally)
+        self.kept = self.new = False
+        self.applications = 0
+        self.per_iteration = 1.0
+        self._every, self._tally = every, tally
+        self._worth, self._readings, self._likeness = Worth(), Readings(), Likeness()
+        self._comm: Comm | None = None
+        self._decided, self._first = False, True  # for this matrix; the first solve with it
+        self._distance: float | None = None
+        self._given_up = 0
+        self._began = self._settled = 0.0
+
+    def destroy(self) -> None:
+        """Let go of what PETSc holds."""
+        self.wrapped.destroy()
+        self._likeness.reset()
+
+    # -- set-ups
+
+    def set_up(self, pc: Any, anew: bool = False) -> None:
+        """Set up for the matrix at hand.  Collective."""
+        began = perf_counter()
+        _setting_up.begin()
+        self.wrapped.set_up(pc, anew)
+        _setting_up.end()
+        self._readings.set_up = perf_counter() - began
+        self.rule.renewed()
+        self.kept, self.new, self.applications = False, anew, 0
+        if self._looks():
+            self._likeness.keep(pc.getOperators()[1])
+
+    def matrix_changed(self, pc: Any) -> None:
+        """Set up, or keep the set-up.  Collective."""
+        if self.wrapped.pc is None:
+            self._comm = Comm(pc.comm)
+            self.set_up(pc, anew=True)
+            return
+        self._first = self._decided = True
+        if self.rule.due(self._look(pc)):
+            self.set_up(pc)
+        else:
+            self.kept = True
+            self.wrapped.keep(pc)
+
+    def solve_begins(self, pc: Any) -> None:
+        """Another right-hand side may be reason enough to set up.  Collective."""
+        if self.kept and not self._decided and self.rule.due(self._distance):
+            self.set_up(pc)
+
+    def start_over(self, pc: Any, anew: bool) -> None:
+        """Give a solve with the kept set-up up.  Collective."""
+        self.rule.abandoned(self._cost())
+        self._given_up += self.applications
+        self.set_up(pc, anew)
+
+    def _looks(self) -> bool:
+        return not self._every and self._worth.looks
+
+    def _look(self, pc: Any) -> float | None:
+        """How unlike the matrix is to that of the set-up, where that is cheap."""
+        self._distance = None
+        if self._looks():
+            began = perf_counter()
+            _looking.begin()
+            self._distance = self._likeness.distance(pc.getOperators()[1])
+            _looking.end()
+            self._readings.look = perf_counter() - began
+        return self._distance
+
+    # -- what they cost
+
+    def begin(self) -> None:
+        """A solve begins."""
+        self._decided = False
+        self.applications = self._given_up = 0
+        self._began = perf_counter()
+
+    def applied(self, pc: Any, seconds: float, alone: bool) -> None:
+        """An application took this long; `alone` where nobody says which solve it belongs to.  Collective."""
+        self._settled = perf_counter()
+        if self.applications == 1:
+            self._readings.applied_first(seconds, kept=self.kept, fresh=not self.rule.age)
+            self.wrapped.settle(pc)
+        elif alone:
+            self._readings.applied()
+
+    def ended(self) -> None:
+        """A solve ended, before anything is repaired."""
+        if self.applications > 1:
+            self._readings.later(perf_counter() - self._settled, self.applications - 1)
+
+    def count(self, outcome: Outcome | None) -> LagRecord | None:
+        """Close a solve or, where nobody says when one ends, all since the last matrix.  Collective.
+
+        Returns
+        -------
+        LagRecord or None
+            None where the preconditioner wasn't applied at all.
+        """
+        if not self.applications:
+            return None
+        rule, age = self.rule, self.rule.age + 1
+        if age == 1:
+            rule.worth = self._worth.agree(self._agreed(), float(self.applications))
+        helpless = outcome is not None and outcome.failed and not outcome.worked
+        whole = outcome is None or not outcome.rescued or outcome.worked > 0.0
+        rule.spent(self._cost(), kept=self.kept, first=self._first, whole=whole and not helpless)
+        if helpless:
+            rule.failed()
+        if outcome is not None and outcome.iterations and not outcome.rescued:
+            self.per_iteration = max(self.applications / outcome.iterations, 1.0)
+        record = self._record(age, outcome)
+        self._first, self.applications = False, 0
+        return record
+
+    def _agreed(self) -> Any:
+        assert self._comm is not None
+        return self._comm.largest(np.array(self._readings.take())).tolist()
+
+    def _cost(self) -> float:
+        """Applications of the solve; the first one belongs to the set-up where that is fresh."""
+        return self.applications - 1.0 + (self._worth.of_first if self.kept else 0.0)
+
+    def _record(self, age: int, outcome: Outcome | None) -> LagRecord:
+        return LagRecord(
+            solve=self._tally.solves,
+            age=age,
+            iterations=outcome.iterations if outcome else None,
+            reason=outcome.reason if outcome else None,
+            applications=self.applications + self._given_up,
+            seconds=perf_counter() - self._began + self._readings.set_up * (age == 1) if outcome else None,
+            worth=self.rule.worth,
+            distance=self._distance if self.kept else None,
+            rescued=outcome.rescued if outcome else False,
+        )
