@@ -4,13 +4,15 @@ env = .setup/$(PETSC).env
 use = . ./$(env) &&
 lint = .venv-lint/bin
 
-.PHONY: help demo demo-c demo-fortran demo-dolfinx test petsc-suite lint bench bench-lag bench-learning bench-usertest clean
+.PHONY: help demo demo-c demo-fortran demo-dolfinx paper test petsc-suite lint bench bench-lag bench-learning \
+	bench-usertest clean
 
 help:
 	@echo "make demo          heat simulation with omega = 1 and with learned omega (sets up what it needs)"
 	@echo "make demo-c        the same comparison for a C application, unmodified"
 	@echo "make demo-fortran  and for a Fortran one"
 	@echo "make demo-dolfinx  and for a DOLFINx script, where DOLFINx is installed"
+	@echo "make paper         the experiments of the paper, hours; QUICK=1: small, two minutes; ARGS=--help"
 	@echo "make test          all tests; ARGS=... is passed to pytest"
 	@echo "make petsc-suite   PETSc's own regression tests, with its SOR and with sorlearn; ARGS=--help"
 	@echo "make bench         all measurements, slow: learning, the user's test, wall clock, inodes, memory"
@@ -35,6 +37,9 @@ demo-fortran: $(env)
 
 demo-dolfinx: $(env)
 	@$(use) cd demos && mpiexec -n 2 python3 dolfinx_heat.py && mpiexec -n 2 python3 dolfinx_heat.py learn
+
+paper: $(env)
+	@$(use) PYTHONPATH="$$PWD/demos:$$PWD/benchmarks:$$PYTHONPATH" python3 -m paper $(if $(QUICK),--quick) $(ARGS)
 
 test: $(env)
 	$(if $(ARGS),,@echo "all tests: about ten minutes on two cores; a part of them: make test ARGS=tests/test_options.py")
@@ -69,5 +74,5 @@ bench: bench-learning bench-usertest
 	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/memory.py
 
 clean:
-	rm -rf .setup build *.egg-info demos/*.png demos/c/heat demos/fortran/heat
+	rm -rf .setup build *.egg-info demos/*.png demos/c/heat demos/fortran/heat demos/paper/.cells demos/paper/figures
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
