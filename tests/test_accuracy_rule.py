@@ -7,7 +7,7 @@ from math import inf, nan
 import pytest
 
 from sorlearn.tuning import accuracy as rule
-from sorlearn.tuning.accuracy import ALARMED, CHECK_WORK, FIRST, HOPELESS, KEPT, SHARE, Accuracy, shortfall
+from sorlearn.tuning.accuracy import CHECK_WORK, FIRST, HOPELESS, KEPT, SHARE, Accuracy, shortfall
 from sorlearn.tuning.bins import bin_of, omega_of
 from sorlearn.tuning.record import Verdict
 
@@ -105,17 +105,6 @@ def test_answers_that_scatter_get_a_reserve():
     )
     assert calm.tightening(1.6)[0] == pytest.approx(0.2)
     assert wild.tightening(1.6)[0] > 0.21
-
-
-def test_an_alarming_answer_has_the_next_ones_measured():
-    accuracy = seen((1.6, verdict(0.1)))
-    drain(accuracy)
-    accuracy.note(1.6, verdict(0.1, lacks=0.6))
-    measured = 0
-    while accuracy.due(1.6):
-        measured += 1
-        accuracy.note(1.6, verdict(0.1))
-    assert measured == ALARMED
 
 
 def test_an_omega_between_two_measured_ones_needs_no_measurement_of_its_own():

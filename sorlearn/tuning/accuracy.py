@@ -30,12 +30,8 @@ OUTLIER = 0.5
 #: log10 of how far an answer may fail the test: beyond it the safe ω goes on, and all but one in a hundred answers
 #: are to stay within it, measured or not.
 FAILS = 0.176
-#: Digits by which an answer that was thought good may fail before so many further trials are measured, one by one.
-ALARM, ALARMED = 0.5, 8.0
-#: What is left of the reserve after every measurement, and digits beyond which an answer is no measure for others.
-FADING, FARTHEST = 0.94, 1.0
-#: Of the scatter, what is added to a mean of a single measurement.
-UNKNOWN = 1.0
+#: What is left of the reserve after every measurement.
+FADING = 0.94
 #: Digits by which a true residual may be worse than the safe ω's beyond what the tests explain before it alone calls
 #: for the safe ω.
 EXPLAINED = 0.7
@@ -99,21 +95,21 @@ class Accuracy:
         Digits beyond the mean that the worst answers lately would have needed; by how much means are off.
     """
 
-    _NUMBERS = ("level", "age", "reserve", "scatter", "credit", "measured", "levels", "alarm")
+    _NUMBERS = ("level", "age", "reserve", "scatter", "credit", "measured", "levels")
 
     def __init__(self, safe: float) -> None:
         self._safe = bin_of(safe)
         self.checks = np.zeros(BINS)
         self.relative, self.absolute, self.true = (Means(self.checks) for _ in range(3))
         self.level, self.age = nan, APART
-        self.reserve = self.scatter = self.credit = self.measured = self.levels = self.alarm = 0.0
+        self.reserve = self.scatter = self.credit = self.measured = self.levels = 0.0
 
     def due(self, omega: float) -> bool:
         """Whether the coming solve at this ω should be measured: its first one, then for a share of the work."""
         i = bin_of(omega)
         if i == self._safe:
             return self.age >= APART and self.affords
-        if self.alarm or self.credit >= CHECK_WORK or not self._known(i):
+        if self.credit >= CHECK_WORK or not self._known(i):
             return True
         return self.affords and self.measured < FIRST
 
@@ -133,7 +129,7 @@ class Accuracy:
         i = bin_of(omega)
         if i == self._safe:
             return 0.0, 0.0
-        reserve = self.reserve + UNKNOWN * self.scatter / max(float(self.checks[i]), 1.0)
+        reserve = self.reserve + self.scatter / max(float(self.checks[i]), 1.0)
         digits, surplus = max(self.relative.at(i) + reserve, 0.0), 0.0
         if isfinite(self.level) and self.checks.any():  # true residuals on average no larger than the safe ω's
             surplus = max(self.true.at(i) - self.level - LONGER - digits, 0.0)
@@ -159,19 +155,17 @@ class Accuracy:
             self.age, step = 0.0, max(NEWEST, 1.0 / self.levels)
             self.level = self.level + step * (verdict.true - self.level) if isfinite(self.level) else verdict.true
             return
-        self.alarm = max(self.alarm - 1.0, 0.0)
         known, relative = self._known(i), self.relative.at(i)
         self.checks[i] += 1.0
         self.relative.note(i, verdict.relative)
         self.absolute.note(i, verdict.absolute)
         self.true.note(i, verdict.true)
         if known:  # else nobody could know how much to tighten
-            self.alarm = ALARMED if verdict.lacks > ALARM else self.alarm
             self.measured += 1.0
-            off = min(abs(verdict.relative - relative), FARTHEST)
+            off = min(abs(verdict.relative - relative), OUTLIER)
             self.scatter += max(NEWEST, 1.0 / self.measured) * (off - self.scatter)
             lacked = verdict.lacks + tightened - max(relative, 0.0)  # tightened by the mean alone
-            self.reserve = max(FADING * self.reserve, min(lacked, FARTHEST) - FAILS)
+            self.reserve = max(FADING * self.reserve, min(lacked, OUTLIER) - FAILS)
 
     def hopeless(self, omega: float, verdict: Verdict) -> bool:
         """Whether this ω should be dropped: so many digits are lost at it this time, or would have to be asked for."""
