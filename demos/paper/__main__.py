@@ -1,6 +1,6 @@
 """All experiments: their cells in one go, then their figures, and `paper.json` with all numbers and the versions.
 
-    python3 -m paper [--quick] [--most N_X] [--figures FOLDER] [experiment ...]
+    python3 -m paper [--quick] [--most N_X] [--long N_X] [--figures FOLDER] [experiment ...]
 """
 
 from __future__ import annotations
@@ -50,12 +50,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="paper", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="all of it, small, in under two minutes")
     parser.add_argument("--most", type=int, default=400, help="largest n_x of the heat equation (default: 400)")
+    parser.add_argument("--long", type=int, default=400, help="largest n_x with 5000 steps, not 1000 (default: 400)")
     parser.add_argument("--figures", type=Path, default=style.FIGURES, help="where figures and paper.json go")
     parser.add_argument("experiments", nargs="*", metavar="experiment", help=f"some of {', '.join(EXPERIMENTS)}")
     given = parser.parse_args()
     names = given.experiments or EXPERIMENTS
     modules = {name: import_module(f".{name}", __package__) for name in names}
-    limited = {"most": given.most}
+    limited = {"most": given.most, "long": given.long}
     options = {name: limited if name == "heat2d" else {} for name in names}
     cells.run([cell for name, module in modules.items() for cell in module.cells(given.quick, **options[name])])
     numbers = {}

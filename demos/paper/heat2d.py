@@ -27,7 +27,7 @@ FIXED = (1.0, 1.3, 1.5, 1.75, 1.95)
 KAPPA = (0.0, 10.0)
 #: Every so many steps of a period is solved at all ω, by n_x; and the seconds of both kinds of cells.
 EVERY = {25: 1, 50: 1, 100: 2, 200: 10, 400: 20}
-SECONDS = {25: (10, 30), 50: (30, 60), 100: (60, 110), 200: (110, 600), 400: (420, 4500)}
+SECONDS = {25: (10, 30), 50: (30, 60), 100: (60, 110), 200: (110, 800), 400: (420, 6000)}
 PAPERS = ("tsallis_inf", "tsallis_inf_cb", "chebcb", "spectral_exp3")
 PLUGIN = {"auto": {}, "auto, no context": {"pc_sorlearn_context": "none"}}
 LEARNERS = (*PAPERS, *PLUGIN)
@@ -35,14 +35,18 @@ LEARNERS = (*PAPERS, *PLUGIN)
 CONTOUR = 100
 
 
-def cells(quick: bool, most: int = 400) -> list[Cell]:
-    """Two cells a grid, up to n_x = `most`: all fixed ω, and all learners."""
+def cells(quick: bool, most: int = 400, long: int = 400) -> list[Cell]:
+    """Two cells a grid, up to n_x = `most`: all fixed ω, and all learners, for one period only beyond n_x = `long`."""
     if quick:
         return [cell for n_x in (16, 25) for cell in (Cell(f"heat2d, n_x = {n_x}, fixed", fixed, (n_x, 50, 1000), 2),
                 Cell(f"heat2d, n_x = {n_x}, learned", learned, (n_x, 1000, 1), 3))]  # fmt: skip
-    return [cell for n_x, every in EVERY.items() if n_x <= most
-            for cell in (Cell(f"heat2d, n_x = {n_x}, fixed", fixed, (n_x, every, PERIOD), SECONDS[n_x][0]),
-                         Cell(f"heat2d, n_x = {n_x}, learned", learned, (n_x, T, 3), SECONDS[n_x][1]))]  # fmt: skip
+    found = []
+    for n_x, every in EVERY.items():
+        steps = T if n_x <= long else PERIOD
+        work = (fixed, (n_x, every, PERIOD)), (learned, (n_x, steps, 3))
+        seconds = SECONDS[n_x][0], SECONDS[n_x][1] * steps / T
+        found += [Cell(f"heat2d, n_x = {n_x}, {f.__name__}", f, given, s) for (f, given), s in zip(work, seconds)]
+    return found[: 2 * sum(n_x <= most for n_x in EVERY)]
 
 
 # ---------------------------------------------------------------------------------------------- cells
@@ -178,13 +182,14 @@ def rows(grid: dict[str, np.ndarray], trials: dict[str, np.ndarray]) -> dict[str
         its, seconds = trials["iterations"][i], trials["seconds"][i] / reference
         numbers[name] = {"iterations": float(its.mean()), "time": float(seconds.mean()),
                          "least": float(its.min()), "most": float(its.max())}  # fmt: skip
-    return {**numbers, "best ω": float(OMEGAS[best]), "CG, ms a step": float(1e3 * cg[1]),
+    steps = trials["omegas"].shape[1]
+    return {**numbers, "steps": steps, "best ω": float(OMEGAS[best]), "CG, ms a step": float(1e3 * cg[1]),
             "reads of the matrix": dict(zip(PLUGIN, trials["reads"].tolist()))}  # fmt: skip
 
 
-def main(quick: bool = False, most: int = 400, folder: str | None = None) -> dict[str, Any]:
+def main(quick: bool = False, folder: str | None = None, most: int = 400, long: int = 400) -> dict[str, Any]:
     """Numbers of every n_x by name, drawn as iterations, time and ω's."""
-    chosen = cells(quick, most)
+    chosen = cells(quick, most, long)
     results = run(chosen)
     sizes = [cell.arguments[0] for cell in chosen[::2]]
     numbers = {str(n_x): rows(*pair) for n_x, pair in zip(sizes, zip(results[::2], results[1::2]))}
@@ -204,13 +209,13 @@ def _against_n(axis: Any, sizes: list[int], numbers: dict[str, Any], what: str) 
     for name in drawn:
         axis.plot(n, [numbers[str(n_x)][name][what] for n_x in sizes], label=name, **style.of(name))
     axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.set_xticks(n, [str(unknowns) for unknowns in n])
+    axis.minorticks_off()
     axis.set_xlabel("unknowns")
+    axis.set_ylabel("iterations a step" if what == "iterations" else "time / time of CG")
     if what == "iterations":
-        axis.set_yscale("log")
-        axis.set_ylabel("iterations a step")
         axis.legend(fontsize=6.5, loc="upper left")
-    else:
-        axis.set_ylabel("time / time of CG")
 
 
 def _contour(axis: Any, grid: dict[str, np.ndarray], trials: dict[str, np.ndarray], best: float) -> None:

@@ -79,7 +79,7 @@ def steps(n_x: int, count: int, rtol: float) -> dict[str, Any]:
 
 
 def cells(quick: bool) -> list[Cell]:
-    n_x, count = (20, 100) if quick else (50, 250)
+    n_x, count = (20, 100) if quick else (50, 200)
     return [Cell(f"inexact, {rtol:g}", steps, (n_x, count, rtol), 1 if quick else 30) for rtol in RTOLS]
 
 

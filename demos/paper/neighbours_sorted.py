@@ -92,7 +92,7 @@ def instances(n: int, count: int, seed: int, start: str) -> dict[str, Any]:
 
 
 def cells(quick: bool) -> list[Cell]:
-    n, count = (16, 20) if quick else (64, 150)
+    n, count = (16, 20) if quick else (64, 100)
     return [Cell(f"sorted, {start}", instances, (n, count, 0, start), 1 if quick else 40) for start in STARTS]
 
 
