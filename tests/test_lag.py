@@ -14,6 +14,7 @@ from petsc4py import PETSc
 from systems import fill, from_options, laplacian, random_rhs, true_residual
 from test_positions import build
 
+from sorlearn.errors import OptionError
 from sorlearn.petsc.likeness import Likeness
 
 N = 16
@@ -361,21 +362,30 @@ def test_time_steppers(tutorial):
     assert int(re.search(r"(\d+) set-ups in", out)[1]) < 20
 
 
+def cause(error):
+    """The exception that newer PETSc's have wrapped."""
+    while not isinstance(error, OptionError):
+        error = error.__cause__
+    return error
+
+
 @pytest.mark.parametrize(("typed", "says"), [
     ("-lag_solves -1", "-heat_lag_solves '-1': must be a whole number from 0"),
     ("-lag_journal", "-heat_lag_journal '': must be a file name"),
     ("-lag_monitor perhaps", "-heat_lag_monitor 'perhaps': must be true or false"),
 ])  # fmt: skip
 def test_wrong_options_are_named(typed, says):
-    from sorlearn.errors import OptionError
-
     PETSc.Options().insertString(typed.replace("-lag", "-heat_lag"))
     with pytest.raises((OptionError, PETSc.Error)) as caught:
         configured(laplacian(4), "heat_", {"pc_type": "python", "pc_python_type": "sorlearn.Lag"})
-    error = caught.value
-    while not isinstance(error, OptionError):
-        error = error.__cause__
-    assert says in str(error)
+    assert says in str(cause(caught.value))
+
+
+def test_a_type_that_changes_the_operator_is_refused():
+    ksp = lagged(laplacian(4), "-pc_type eisenstat")
+    with pytest.raises((OptionError, PETSc.Error)) as caught:
+        ksp.setUp()
+    assert re.search("-lag[0-9]+_lag_pc_type eisenstat: must be a PC that", str(cause(caught.value)))
 
 
 def test_memory_stays_flat():

@@ -7,7 +7,11 @@ from typing import Any
 
 from petsc4py import PETSc
 
+from ..errors import OptionError
 from .clib import library
+
+#: Types that change the operator or the right-hand side around a solve, and have next to no set-up or a fixed one.
+_AROUND_A_SOLVE = ("eisenstat", "bddc", "deflation")
 
 
 def reuses(pc: Any) -> bool:
@@ -35,6 +39,7 @@ class Wrapped:
     def set_up(self, outer: Any, anew: bool) -> None:
         """Set it up for the outer PC's operators, from nothing if `anew`.  Collective.
 
+        Raises OptionError, on all ranks, for a type that can't be wrapped.
         From nothing, because some types keep parts of the first set-up for ever (GAMG its interpolation).
         """
         if anew or self.pc is None:
@@ -55,6 +60,11 @@ class Wrapped:
         if dm:
             self.pc.setDM(dm)
         self.pc.setFromOptions()
+        kind = self.pc.getType()
+        if kind in _AROUND_A_SOLVE:
+            name = f"-{outer.getOptionsPrefix() or ''}"
+            raise OptionError(f"{name}lag_pc_type {kind}: must be a PC that leaves operator and right-hand side "
+                              f"as they are; remedy: {name}pc_type {kind}, without sorlearn.Lag")  # fmt: skip
 
     def keep(self, outer: Any) -> None:
         """Give it the outer PC's operators, and leave its set-up as it is.  Collective."""
