@@ -35,8 +35,9 @@ PCS = {
     "ksp": "-pc_type ksp -ksp_ksp_type cg -ksp_ksp_max_it 3 -ksp_pc_type jacobi -ksp_ksp_convergence_test skip",
     "python": "-pc_type python -pc_python_type sorlearn.PC -pc_sorlearn_learner fixed",
 }
-#: Newer PETSc's set up the single block a rank of PCBJACOBI once more after they were told to reuse it.
-REUSED = tuple(kind for kind in PCS if kind not in ("default", "icc"))
+#: Newer PETSc's set up the single block a rank of PCBJACOBI, and what PCCOMPOSITE has, once more after they were told
+#: to reuse them.
+REUSED = tuple(kind for kind in PCS if kind not in ("default", "icc", "composite"))
 #: On one rank PCREDUNDANT sets itself up for changed matrices, whatever it is told.
 DIRECT = "-pc_type cholesky" if PETSc.COMM_WORLD.getSize() == 1 else PCS["redundant"]
 SYMMETRIC = {"cholesky": "-pc_type cholesky", "icc": "-pc_type icc -pc_factor_levels 1"}

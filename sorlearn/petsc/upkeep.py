@@ -118,8 +118,8 @@ class Upkeep:
 
     def applied(self, pc: Any, seconds: float, alone: bool) -> None:
         """An application took this long; `alone` where nobody says which solve it belongs to.  Collective."""
-        self._settled = perf_counter()
         if self.applications == 1:
+            self._settled = perf_counter()
             self._readings.applied_first(seconds, kept=self.kept, fresh=not self.rule.age)
             self.wrapped.settle(pc)
         elif alone:

@@ -25,6 +25,8 @@ EXCESS = 1.5
 WEIGHT = 0.3
 #: Distances are told apart by factors of two, from 2^-8 to 2^4; one place more is for distances that nobody measures.
 _NEAREST, _PLACES, _BLIND, _FRESH = -8, 14, 0, -2
+#: The place from which on nothing good is expected of a set-up, unless it has proved good: condition numbers above e^4.
+_FAR = 1 + 2 - _NEAREST
 #: Most solves that are all set up for, after a failure that a fresh set-up didn't repair.
 LONGEST_WAIT = 1024
 
@@ -101,7 +103,9 @@ class Renewal:
         if abs(self._at - self._was_at) < 2:
             return min(self._last, self._before)
         known = [excess for excess in self._excess[: self._at + 1] if excess is not None]
-        return self.fresh + known[-1] if known else min(self._last, self._total / self.age)
+        if not known:
+            return inf if self._at >= _FAR else min(self._last, self._total / self.age)
+        return self.fresh + known[-1]
 
     def limit(self) -> float:
         """Applications at which a solve with a kept set-up is given up; 0 for never."""
@@ -155,7 +159,7 @@ class Renewal:
 
     def _grow_used_to(self, cost: float) -> None:
         if not self._usual:
-            self._usual, self._credit = cost, CREDIT * cost
+            self._usual, self._credit = cost, 0.5 * CREDIT * cost
         self._usual += USUAL * (cost - self._usual)
         self._credit = min(self._credit, CREDIT * self._usual)
 
