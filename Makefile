@@ -23,7 +23,7 @@ help:
 	@echo "make clean         removes what was made here, except installed software"
 	@echo "PETSC=pypi after any of them: use PETSc from PyPI, compiled into .venv"
 
-$(env): .ci/setup.sh
+$(env): .ci/setup.sh sorlearn/petsc/fast.c
 	@.ci/setup.sh $@ $(filter pypi,$(PETSC))
 
 demo: $(env)
@@ -74,5 +74,5 @@ bench: bench-learning bench-usertest
 	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/memory.py
 
 clean:
-	rm -rf .setup build *.egg-info demos/*.png demos/c/heat demos/fortran/heat demos/paper/.cells demos/paper/figures
+	rm -rf .setup build *.egg-info sorlearn/petsc/fast-*.so demos/*.png demos/c/heat demos/fortran/heat demos/paper/.cells demos/paper/figures
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

@@ -126,6 +126,8 @@ if [ "$bin" = "$venv/bin" ]; then
 fi
 has_tools "$python" || add_tools "$python"
 
+"$python" sorlearn/petsc/build.py >/dev/null || say "fast.c can't be compiled for it; short solves will be slower"
+
 petsc_config() { "$python" -c "import petsc4py; print(petsc4py.get_config().get('$1', ''))"; }
 dir=$(petsc_config PETSC_DIR)
 arch=$(petsc_config PETSC_ARCH)

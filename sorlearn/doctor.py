@@ -15,10 +15,11 @@ from . import __version__
 #: Asks by itself: what only this folder has, an application that starts elsewhere doesn't find.
 PROBE = Path(__file__).parent / "petsc" / "probe.py"
 #: What each package is needed for beyond the first solve; the others are needed for that.
-OPTIONAL = {"mpi4py": "more than one rank", "matplotlib": "pictures"}
+OPTIONAL = {"fast.c": "short solves", "mpi4py": "more than one rank", "matplotlib": "pictures"}
 REMEDIES = {
     "petsc4py": "Debian: apt install python3-petsc4py petsc-dev; elsewhere: petsc4py for the application's PETSc; or "
     "put a python3 that has it first on PATH",
+    "fast.c": "a C compiler and PETSc's headers (Debian: apt install gcc petsc-dev), and the command above",
     "sorlearn": f"export PYTHONPATH={Path(__file__).resolve().parent.parent}, or install it as README says",
 }
 

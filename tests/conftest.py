@@ -17,6 +17,8 @@ collect_ignore = ["break_it.py"]
 ROOT = Path(__file__).resolve().parent.parent
 #: What turns sorlearn on in an application that was not written for it.
 FLAGS = "-python -pc_type python -pc_python_type sorlearn.PC"
+#: Whether sorlearn's C file is used: 0 for no.
+SWITCH = "SORLEARN_FAST"
 #: Set inside the processes that a test marked `parallel` is run in.
 INSIDE = "SORLEARN_TEST_NPROCS"
 
@@ -73,7 +75,7 @@ def run(nprocs, *command, options="", env=None, cwd=None, timeout=120, check=Tru
         stderr=subprocess.PIPE,
         text=True,
         cwd=cwd,
-        env={**ENVIRONMENT, "PETSC_OPTIONS": options, **(env or {})},
+        env={**ENVIRONMENT, SWITCH: os.environ.get(SWITCH, "1"), "PETSC_OPTIONS": options, **(env or {})},
         start_new_session=True,
     )
     try:
@@ -121,6 +123,19 @@ def tutorial(compiled):
     return compile_tutorial
 
 
+@pytest.fixture
+def in_python(monkeypatch):
+    """Have Python do all, also where the C file is there."""
+    monkeypatch.setenv(SWITCH, "0")
+
+
+@pytest.fixture
+def way(request, monkeypatch):
+    """Either of the two ways that solves go, for tests marked `both_ways`."""
+    monkeypatch.setenv(SWITCH, "1" if request.param == "C" else "0")
+    return request.param
+
+
 @pytest.fixture(autouse=True)
 def _empty_options():
     """Clear the options database around each test that has PETSc in this process."""
@@ -142,6 +157,11 @@ def pytest_generate_tests(metafunc):
         if "nprocs" not in metafunc.fixturenames:
             metafunc.fixturenames.append("nprocs")
         metafunc.parametrize("nprocs", marker.args, ids=lambda nprocs: f"np{nprocs}")
+    if metafunc.definition.get_closest_marker("both_ways"):
+        if "way" not in metafunc.fixturenames:
+            metafunc.fixturenames.append("way")
+        all_ways = os.environ.get(SWITCH) != "0" or INSIDE in os.environ
+        metafunc.parametrize("way", ["C", "Python"] if all_ways else ["Python"], indirect=True)
 
 
 @pytest.hookimpl(tryfirst=True)

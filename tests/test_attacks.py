@@ -12,6 +12,8 @@ from systems import fill, laplacian, native, random_rhs, solver, user_test
 
 import sorlearn
 
+pytestmark = pytest.mark.both_ways
+
 MAKERS = {
     "native": lambda A, prefix, **options: native(A, prefix, **options),
     "auto": lambda A, prefix, **options: solver(A, prefix, **options),

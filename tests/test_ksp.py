@@ -81,7 +81,7 @@ def applications(ksp):
 
 @pytest.mark.parallel(1, 2)
 @pytest.mark.parametrize("ksp_type", ["cg", "gmres"])
-def test_total_cost_of_bad_trials(ksp_type):
+def test_total_cost_of_bad_trials(ksp_type, in_python):
     A = laplacian(16, HELMHOLTZ)
     ksp, sor = trying(A, ksp_type), native(A, ksp_type=ksp_type)
     swept, safe, first = applications(ksp), 0, 0
@@ -112,7 +112,7 @@ def test_total_cost_where_there_is_something_to_learn():
 
 @pytest.mark.parallel(1, 2)
 @pytest.mark.parametrize("ksp_type", ["cg", "gmres", "minres"])
-def test_a_trial_is_cut_off_and_continued(ksp_type):
+def test_a_trial_is_cut_off_and_continued(ksp_type, in_python):
     A = laplacian(16, HELMHOLTZ)
     ksp, sor = trying(A, ksp_type), native(A, ksp_type=ksp_type)
     swept, cuts = applications(ksp), 0

@@ -60,16 +60,15 @@ def test_a_dearer_solve_calls_for_another_decision(cost, repeated):
     assert (repeats.left > 0) is repeated
 
 
-@pytest.mark.parametrize(("iterations", "failed", "goes_on"), [
-    (100, False, True), (106, False, True), (94, False, True), (107, False, False), (93, False, False),
-    (100, True, False),
-])  # fmt: skip
-def test_an_unlike_solve_or_a_failure_ends_them(iterations, failed, goes_on):
+@pytest.mark.parametrize(("iterations", "goes_on"), [(100, True), (106, True), (94, True), (107, False), (93, False)])
+def test_an_unlike_solve_ends_them(iterations, goes_on):
     repeats = Repeats()
     decided(repeats, 2 * MOST_WARM_UP, 10, iterations=100)
     left, stretch = repeats.left, repeats.stretch
     assert left > 2
-    assert repeats.repeated(iterations, failed) == (left - 1 if goes_on else 0)
+    assert repeats.like(iterations) is goes_on
+    repeats.repeated() if goes_on else repeats.end()
+    assert repeats.left == (left - 1 if goes_on else 0)
     assert repeats.stretch == stretch * (1.0 if goes_on else 0.5)
 
 
@@ -77,7 +76,7 @@ def test_they_come_to_an_end():
     repeats = steady()
     for left in range(repeats.plan(1.5, SMALL, True), 0, -1):
         assert repeats.left == left
-        repeats.repeated(10, False)
+        repeats.repeated()
     assert repeats.left == 0
 
 

@@ -152,7 +152,7 @@ def test_where_nothing_helps_the_application_gets_what_native_sor_gives(ksp_type
         assert np.array_equal(x.getArray(), y.getArray())
 
 
-def test_hopeless_systems_do_not_cost_double_for_ever():
+def test_hopeless_systems_do_not_cost_double_for_ever(in_python):
     A = laplacian(12)
     ksp = trial_solver(A, ksp_max_it=3)
     tuner, applications = ksp.getPC().getPythonContext(), 0

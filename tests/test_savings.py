@@ -135,6 +135,7 @@ def test_the_summary_leaves_out_loaded_runs(tmp_path):
     before.destroy()
     after = solver(system(20.0), "loaded_", pc_sorlearn_load=tmp_path / "state", **options)
     took = iterations(after, CONSTANT._replace(solves=12))
+    after.getPC().getPythonContext()._take_back()
     session = after.getPC().getPythonContext()._tuned.session
     assert session.solves == CONSTANT.solves + 12  # it was loaded
     counted = session.review.comparison

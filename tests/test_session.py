@@ -39,24 +39,26 @@ def march(prefix, **options):
     return np.array(iterations), np.array(omegas), tuner(ksp).records
 
 
-def test_omega_follows_the_matrix_between_decisions(monkeypatch):
+@pytest.mark.both_ways
+def test_omega_follows_the_matrix_between_decisions(monkeypatch, way):
     """As good as when each solve is decided."""
-    short, omegas, records = march("short_")
+    short, omegas, records = march(f"short_{way}_")
     decided = np.zeros(SOLVES, bool)
     decided[[record.solve - 1 for record in records]] = True
     assert 0.2 * SOLVES < decided.sum() < 0.8 * SOLVES
-    followed = ~decided[1:] & (np.diff(omegas) != 0)
-    assert followed.sum() > 0.8 * (~decided).sum()
+    repeated = ~decided[1:] & (omegas[1:] != 1.0)  # where the safe omega is as good as any it stays
+    assert (repeated & (np.diff(omegas) != 0)).sum() > 0.8 * repeated.sum() > 50
     monkeypatch.setattr(Repeats, "plan", lambda *_: 0)
-    each, _, records = march("each_")
+    each, _, records = march(f"each_{way}_")
     assert len(records) == SOLVES
     assert short[WARM_UP:].sum() <= 1.03 * each[WARM_UP:].sum()
 
 
+@pytest.mark.both_ways
 @pytest.mark.parametrize("watched", [{"pc_sorlearn_journal": os.devnull}, {"pc_sorlearn_monitor": ""}])
-def test_a_run_that_is_watched_is_the_same_run(watched, capfd):
+def test_a_run_that_is_watched_is_the_same_run(watched, capfd, way):
     """Solves that repeat a decision are written down, too, and nothing else is different."""
-    name = next(iter(watched))  # nothing has been learned under it
+    name = next(iter(watched)) + way  # nothing has been learned under it
     plain, omegas, records = march(f"plain_{name}_")
     seen, same, all_records = march(f"watched_{name}_", **watched)
     assert np.array_equal(seen, plain) and np.array_equal(same, omegas)
@@ -110,7 +112,7 @@ def test_omega_is_that_of_the_trial_after_a_repair():
     "petsc.context.Features.glance", "tuning.session.Session.follow", "learners.auto.Auto.follow",
     "tuning.session.Session.repeated", "tuning.session.Session._write",
 ])  # fmt: skip
-def test_an_error_between_decisions_is_told_once(where, monkeypatch, capfd):
+def test_an_error_between_decisions_is_told_once(where, monkeypatch, capfd, in_python):
     A = laplacian(8)
     ksp = solver(A, f"{where}_", ksp_norm_type="unpreconditioned")
     b, x = random_rhs(A)
@@ -141,6 +143,7 @@ def test_a_failure_between_decisions_ends_them():
         ksp.solve(b, x)
     while tuner(ksp)._tuned.left == 0:
         ksp.solve(b, x)
+    tuner(ksp)._take_back()
     solves = tuner(ksp)._tuned.session.solves
     ksp.setTolerances(max_it=1)
     ksp.solve(b, x)

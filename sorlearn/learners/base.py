@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from ..errors import StateError
+from .course import Course
 from .state import Remembers
 
 
@@ -181,12 +182,17 @@ class Learner(Remembers, ABC):
         """
         return None
 
-    def follow(self, omega: float, context: Context, rho: float) -> float | None:
-        """ω for a matrix with another ρ, where `omega` was chosen at `context`; None where that takes a choice.
+    def course(self, omega: float, context: Context) -> Course | None:
+        """How ω goes on from here while the matrix changes, where `omega` was chosen at `context`; None for not at all.
 
         Nothing is drawn or remembered.
         """
         return None
+
+    def follow(self, omega: float, context: Context, rho: float) -> float | None:
+        """ω for a matrix with another ρ, where `omega` was chosen at `context`; None where that takes a choice."""
+        course = self.course(omega, context)
+        return course.at(rho) if course else None
 
     def update(self, choice: Choice, loss: float) -> None:
         """Learn that the solve with `choice` cost `loss` (in `loss_range`); failed solves count, too."""

@@ -114,7 +114,7 @@ def _has_inodes(ai: np.ndarray, aj: np.ndarray) -> bool:
     return bool(max(nodes, n / _NODE_LIMIT) <= _NODE_SHARE * n)
 
 
-def _identity(A: Any) -> int:
+def identity(A: Any) -> int:
     """PETSc's id of an object: unlike its address, no later one has it again."""
     identity = ctypes.c_int64()
     _petsc.PetscObjectGetId(ctypes.c_void_p(A.handle), ctypes.byref(identity))
@@ -142,7 +142,7 @@ class Features:
 
     def look(self, A: Any) -> tuple[float, ...]:
         """What this process sees: (ρ max, ρ mean, skew, −skew, inodes, unreadable), of which the largest counts."""
-        seen = (_identity(A), A.stateGet())
+        seen = (identity(A), A.stateGet())
         if seen == self._seen:
             self._novelty += 1
             return self._here
@@ -168,7 +168,7 @@ class Features:
     def glance(self, A: Any) -> float | None:
         """ρ of the row where it was largest at the last look; None where that takes a look.  Not collective."""
         sample = self._sample
-        if (_identity(A), A.stateGet()) == self._seen:
+        if (identity(A), A.stateGet()) == self._seen:
             return self._here[0]
         if sample is None or self._here is UNREADABLE or A.getType() != "seqaij" or A.getSize()[0] != sample.rows:
             return None
@@ -178,6 +178,18 @@ class Features:
             return None
         row_values = values.real.tolist()
         return 1.0 - sum(row_values) / row_values[place] if row_values[place] else None
+
+    def watched(self) -> tuple[tuple[int, int], float, tuple[int, int, int]]:
+        """What `glance` goes by: id and state of the matrix seen last, ρ; row, place of its diagonal in it, rows.
+
+        The row is −1 where it takes a look, and −2 where this process has none.
+        """
+        sample, probe = self._sample, (-1, 0, 0)
+        if self._here is NO_ROWS:
+            probe = (-2, 0, 0)
+        elif sample is not None and self._here is not UNREADABLE:
+            probe = (*sample.probe, sample.rows)
+        return self._seen, self._here[0], probe
 
     def _local(self, A: Any, replaced: bool) -> tuple[float, ...]:
         """Features of this process's block; a full look when it is new, and rarer and rarer after that."""

@@ -17,17 +17,21 @@ from ..options import Settings
 from ..tuning.record import Outcome, Solve, SolveRecord
 from . import position, reading, say
 from .clib import library
+from .fast import missing
 from .rescue import Rescue, first_residual, keep_first_residual
 from .sor import ONLY_ONE, Sweeps
 from .tuned import Tuned, note_held
+from .unattended import Unattended
 
 _UNPRECONDITIONED = int(PETSc.KSP.NormType.UNPRECONDITIONED)
 #: KSPConvergedReason of a trust region: STEP_LENGTH (or a constraint), NEG_CURVE.
 _REGION = (5, 6)
 #: Digits that are asked for where nobody says how many.
 _DIGITS = 8.0
-#: PETSC_ERR_SUP.
-_NO_SUPPORT = 56
+#: Callbacks that fast.c stands in for, unless a subclass has its own.
+_REPLACED = ("setUp", "apply", "applyTranspose", "preSolve", "postSolve")
+#: PETSC_ERR_SUP, and PETSC_ERR_PYTHON of either version: behind that is an exception of the application's.
+_NO_SUPPORT, _PYTHON = 56, (-1, 101)
 _live: dict[int, PC] = {}
 
 
@@ -64,6 +68,7 @@ class PC:
         self.guarded = False
         self.position = "omega held: no KSP has called it so far"
         self._held: position.Held | None = None
+        self._unattended = Unattended()
         self.omega = 1.0
         self._prefix = ""
         self._settings: Settings | None = None
@@ -72,10 +77,19 @@ class PC:
         self._rescue = Rescue()
         self._active = self._only_one = False
         self._began = self._own = self._flops = 0.0
-        self._countdown = 1  # applications until something is to be looked after; none below 1
+        self._count_down(1)
         self._ksp: tuple[int, int] = (0, 0)
         self._measured = False
         self._A: Any = None
+
+    @property
+    def omega(self) -> float:
+        """Relaxation factor in use."""
+        return self._unattended.state.omega
+
+    @omega.setter
+    def omega(self, omega: float) -> None:
+        self._omega = self._unattended.state.omega = omega
 
     @property
     def records(self) -> tuple[SolveRecord, ...]:
@@ -94,6 +108,8 @@ class PC:
         if settings != self._settings:
             self._let_go()
         self._settings, self._sweeps = settings, Sweeps(database)
+        own = any(getattr(type(self), name) is not getattr(PC, name) for name in _REPLACED)
+        self._unattended.attach(pc, self._sweeps, not own)
         self._rescue.repairable = not database.getBool("ksp_diagonal_scale", False)
         self.omega = self._rescue.safe = settings.omega
 
@@ -105,12 +121,15 @@ class PC:
         if not self._rescue.nested:
             self._A = None
         kind = pc.getOperators()[1].getType()
+        self._unattended.state.kind = kind.encode()
         self._only_one = kind in ONLY_ONE
         if self._only_one:
             self.omega = 1.0
             say.only_one(self._prefix, kind)
 
     def _let_go(self) -> None:
+        self._take_back()
+        self._unattended.stop()
         if self._tuned is not None:
             self._tuned.leave()
         self._tuned, self._ksp = None, (0, 0)
@@ -119,27 +138,32 @@ class PC:
         """Let go of all that belongs to a matrix, and give back what was learned."""
         self._rescue.reset()
         self._A, self._active = None, False
+        self._unattended.state.kind = b""
         self._let_go()
 
     def destroy(self, pc: Any) -> None:
         """The end of the PC, or of its Python context."""
         self.reset(pc)
+        self._unattended.detach(pc)
         _live.pop(pc.handle, None)
 
     def view(self, pc: Any, viewer: Any) -> None:
         """What `-ksp_view` shows."""
         if self._settings is None or viewer.getType() != PETSc.Viewer.Type.ASCII:
             return
+        self._take_back()
         session = self._tuned.session if self._tuned else None
-        for line in say.state(self._settings, self.omega, self.position, self._held, self._sweeps, session):
+        for line in say.state(self._settings, self.omega, self.position, self._held, self._sweeps, session, missing()):
             viewer.printfASCII(f"  {line}\n")
 
     # -- application
 
     def apply(self, pc: Any, x: Any, y: Any) -> None:
-        """y = M⁻¹x.  Collective."""
+        """y = M⁻¹x; fast.c calls it after its own sweep, or error, where that is to be looked after.  Collective."""
+        if self._unattended.attached and self._swept(pc):
+            return
         try:
-            self._sweeps.sweep(self._A or pc.getOperators()[1], x, y, self.omega)
+            self._sweeps.sweep(self._A or pc.getOperators()[1], x, y, self._omega)
         except PETSc.Error as error:
             say.explain(pc, self._prefix, self._sweeps, error)
             raise
@@ -147,10 +171,28 @@ class PC:
         if not self._countdown:
             self._look_after(pc)
 
+    def _swept(self, pc: Any) -> bool:
+        state = self._unattended.state
+        if state.error:
+            say.explain(pc, self._prefix, self._sweeps, PETSc.Error(state.error))
+        elif state.swept:
+            self._count_down(self._rescue.watch())
+        return bool(state.error or state.swept)
+
     def _look_after(self, pc: Any) -> None:
         """Pass on that a pivot was zero, as PCSOR does; give the KSP its tolerances back, or cut it off."""
         self._sweeps.pass_on_failure(pc, self._A or pc.getOperators()[1])
-        self._countdown = self._rescue.watch() if self._active else 1
+        self._count_down(self._rescue.watch() if self._active else 1)
+
+    def _count_down(self, applications: int) -> None:
+        """Look after something after so many applications, 0 for never; what fails fast.c passes on by itself."""
+        self._countdown = self._unattended.state.countdown = applications
+
+    def _fails(self, error: PETSc.Error) -> bool:
+        """Whether fast.c returns this error's code; petsc4py alone has one for all that is raised in Python."""
+        if self._unattended.attached and error.ierr not in _PYTHON and error.__cause__ is None:
+            self._unattended.state.error = error.ierr
+        return bool(self._unattended.state.error)
 
     def applyTranspose(self, pc: Any, x: Any, y: Any) -> None:
         """y = M⁻ᵀx, for symmetric matrices and sweeps.  Collective."""
@@ -161,9 +203,9 @@ class PC:
             self._sweeps.sweep(A, x, y, self.omega)
         except (MatrixError, PETSc.Error) as error:
             say.explain(pc, self._prefix, self._sweeps, error)
-            if isinstance(error, MatrixError):
-                raise PETSc.Error(_NO_SUPPORT) from error  # PCSOR's code
-            raise
+            refusal = PETSc.Error(_NO_SUPPORT) if isinstance(error, MatrixError) else error  # PCSOR's code
+            if not self._fails(refusal):
+                raise refusal from (error if refusal is not error else None)
 
     # -- around a solve
 
@@ -171,7 +213,7 @@ class PC:
         """Choose ω.  Collective."""
         began = perf_counter()
         rescue = self._rescue
-        self._countdown = 1
+        self._count_down(0 if self._unattended.attached else 1)
         if rescue.nested:
             self.omega = rescue.omega
             return
@@ -179,11 +221,14 @@ class PC:
             self.omega = 1.0 if self._only_one else self._settings.omega
             return
         rescue.give_back()
-        if self._active and self._tuned is not None:  # the solve before ended in an error
-            self._tuned.decide_next()
+        self._take_back()
+        if (self._active or self._unattended.state.running) and self._tuned is not None:
+            self._tuned.decide_next()  # the solve before ended in an error
+        self._unattended.stop()
         self._active = self._learns(ksp) and not self._only_one
         if not self._active:
             self.omega, self._A = 1.0 if self._only_one else self._settings.omega, None
+            self._unattended.hold(ksp)
             return
         self._A = pc.getOperators()[1]
         if self._tuned is None:
@@ -191,6 +236,8 @@ class PC:
         decision = self._tuned.before(ksp, self._A, self._known, self._measured)
         self.omega = decision.omega
         rescue.prepare(ksp, x, decision)
+        if rescue.watches:
+            self._count_down(1)
         self._flops = PETSc.Log.getFlops() if self._settings.cost == "flops" else 0.0
         self._began = perf_counter()
         self._own = self._began - began
@@ -201,6 +248,7 @@ class PC:
     def _enter(self, ksp: Any) -> None:
         reading.hint_at_context(ksp.comm, self._prefix, self._settings, self.context)
         self._tuned = Tuned(self._prefix, self._settings, self.guarded)
+        self._tuned.unattended = self._unattended.attached
         self._tuned.enter(ksp, self._A.getSize())
 
     def _learns(self, ksp: Any) -> bool:
@@ -223,9 +271,34 @@ class PC:
 
     def postSolve(self, pc: Any, ksp: Any, b: Any, x: Any) -> None:
         """Repair what a trial has left, and learn.  Collective."""
-        rescue, tuned = self._rescue, self._tuned
-        if rescue.nested or not self._active:
+        if self._rescue.nested:
             return
+        if self._unattended.state.running:
+            self._take_over(pc)
+        if self._active:
+            try:
+                self._end(ksp, b, x)
+            except PETSc.Error as error:
+                if not self._fails(error):
+                    raise
+
+    def _take_back(self) -> None:
+        """Account for solves that have gone by without Python."""
+        if self._tuned is not None:
+            self._unattended.take_back(self._tuned)
+
+    def _take_over(self, pc: Any) -> None:
+        """Finish a solve that fast.c has begun, and that isn't what it should be."""
+        state, tuned = self._unattended.state, self._tuned
+        self._take_back()
+        tuned.repeat_as(state.chosen, state.rho, state.left)
+        self._rescue.take_over(tuned.decision, bool(state.limited), bool(state.transposed))
+        self._A, self._active = pc.getOperators()[1], True
+        self._began, self._own = perf_counter() - state.elapsed, 0.0
+        self._unattended.stop()
+
+    def _end(self, ksp: Any, b: Any, x: Any) -> None:
+        rescue, tuned = self._rescue, self._tuned
         seconds = perf_counter() - self._began
         rescue.give_back()
         reason = ksp.getConvergedReason()
@@ -239,11 +312,14 @@ class PC:
             tuned.decide_next()
             raise
         finally:
-            self._A, self._active, self._countdown = None, False, 1
+            self._A, self._active = None, False
+            self._count_down(0 if self._unattended.attached else 1)
             self.omega = tuned.decision.omega  # not that of a repeat
         tuned.after(solve, self._own + perf_counter() - self._began - seconds)
         if reason in _REGION:
             self._stand(position.TRUST_REGION)
+        else:
+            self._unattended.hand_over(ksp, tuned, rescue)
 
     def _finish(self, ksp: Any, b: Any, x: Any, seconds: float) -> Solve:
         before, after, (rtol, atol, _, _) = first_residual(ksp), ksp.getResidualNorm(), ksp.getTolerances()

@@ -39,13 +39,24 @@ def sorlearn():
     return f"{module.__version__} in {list(module.__path__)[0]}"
 
 
+def fast():
+    """The library that repeats decisions without Python."""
+    import petsc4py.lib
+
+    build = import_module("sorlearn.petsc.build")
+    path = build.HERE / build.library_name(petsc4py.lib.ImportPETSc())
+    if not path.exists():
+        raise FileNotFoundError("no {}; python3 {} compiles it".format(path.name, build.HERE / "build.py"))
+    return path.name
+
+
 def main():
     """Ask each, in this order: (whether it loads, what it says)."""
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [folder for folder in sys.path if folder != here]
     found = {"version": sys.version.split()[0], "prefix": sys.prefix}
-    questions = {"numpy": version, "scipy": version, "petsc4py": petsc, "sorlearn": sorlearn, "mpi4py": mpi,
-                 "matplotlib": version}  # fmt: skip
+    questions = {"numpy": version, "scipy": version, "petsc4py": petsc, "sorlearn": sorlearn, "fast.c": fast,
+                 "mpi4py": mpi, "matplotlib": version}  # fmt: skip
     for name, question in questions.items():
         try:
             found[name] = (True, question(name) if question is version else question())

@@ -82,6 +82,22 @@ class Rescue:
         self._guess = None
         self._test.reset()
 
+    # -- solves that Python doesn't see
+
+    def hand_over(self, ksp: Any, decision: Decision, state: Any) -> None:
+        """Let fast.c do as `prepare` and `watch` in solves that repeat this decision."""
+        state.safe, state.fallback, state.limit = self.safe, decision.fallback, int(decision.limit)
+        state.repairable, state.guess = self.repairable, self._guess.handle if self._guess else None
+        state.tighten_rtol, state.tighten_atol = 10.0**-decision.tighten, 10.0**-decision.tighten_atol
+        state.least_rtol, state.test = _LEAST_RTOL, None
+        if decision.tighten or decision.tighten_atol:
+            test = test_of(ksp)
+            state.test, state.early = test.function, ksp.handle not in outer_of and test.default
+
+    def take_over(self, decision: Decision, limited: bool, transposed: bool) -> None:
+        """Finish a solve that fast.c has begun, and whose KSP has got back what the user had set."""
+        self._decision, self._limited, self.applied_transpose = decision, limited, transposed
+
     # -- before and during a solve
 
     def prepare(self, ksp: Any, x: Any, decision: Decision) -> None:
@@ -112,6 +128,11 @@ class Rescue:
             self._user = tolerances.read(self._ksp)
         tolerances.write(self._ksp, **wanted)
         self._changed |= wanted
+
+    @property
+    def watches(self) -> bool:
+        """Whether there is something to `watch` in the solve under way."""
+        return bool(self._changed or self._decision.limit)
 
     def watch(self) -> int:
         """To be called when the preconditioner is applied; returns after how many applications again, 0 for never.

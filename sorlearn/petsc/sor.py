@@ -40,7 +40,7 @@ class Sweeps:
         self.lits = options.getInt("pc_sor_lits", 1)
         self._failure = ctypes.c_int()
         self._failure_place = ctypes.byref(self._failure)
-        self._flags = _SWEEPS[self.kind] | _ZERO_GUESS
+        self.flags = _SWEEPS[self.kind] | _ZERO_GUESS
         casts_shift = PETSc.Sys.getVersion() < (3, 20, 0) and self.shift != int(self.shift)
         self.sweep: Callable[[Any, Any, Any, float], None] = self._by_address if casts_shift else self._direct()
 
@@ -48,7 +48,7 @@ class Sweeps:
         return f"type = {self.kind}, iterations = {self.its}, local iterations = {self.lits}"
 
     def _direct(self) -> Callable[[Any, Any, Any, float], None]:
-        flags, shift, its, lits = self._flags, self.shift, self.its, self.lits
+        flags, shift, its, lits = self.flags, self.shift, self.its, self.lits
 
         def sweep(A: Any, x: Any, y: Any, omega: float) -> None:  # nothing is looked up: every iteration comes here
             A.SOR(x, y, omega, flags, shift, its, lits)
@@ -60,7 +60,7 @@ class Sweeps:
         handle, integer, real = ctypes.c_void_p, ctypes.c_int, ctypes.c_double
         index = ctypes.c_int64 if PETSc.IntType().itemsize == 8 else ctypes.c_int32
         error = library().MatSOR(
-            handle(A.handle), handle(x.handle), real(omega), integer(self._flags), real(self.shift),
+            handle(A.handle), handle(x.handle), real(omega), integer(self.flags), real(self.shift),
             index(self.its), index(self.lits), handle(y.handle),
         )  # fmt: skip
         if error:

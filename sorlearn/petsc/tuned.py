@@ -15,8 +15,8 @@ from ..errors import SorlearnError
 from ..learners import Context
 from ..options import Settings
 from ..tuning import memory
-from ..tuning.decision import Decision
-from ..tuning.record import Solve
+from ..tuning.decision import NO_PLAN, Decision, Plan
+from ..tuning.record import Passed, Solve
 from ..tuning.registry import Registry, kin
 from ..tuning.session import Session
 from .collective import Comm
@@ -62,6 +62,8 @@ class Tuned:
         Whether the solve under way repeats it, with nothing decided.
     left : int
         Solves that may repeat it.
+    unattended : bool
+        Whether solves can go by without Python here; on several ranks none repeats a decision otherwise.
     stopped, broken : bool
         Whether learning has stopped for good; and whether that is because of an error on this rank.
     """
@@ -71,9 +73,14 @@ class Tuned:
         self.decision = Decision(settings.omega, settings.omega)
         self.repeats = self.stopped = self.broken = False
         self.left = 0
+        self.unattended = False
         self._comm: Comm | None = None
         self._slot: Slot | None = None
         self._key: tuple[Any, ...] = ()
+
+    @property
+    def _alone(self) -> bool:
+        return self._comm is not None and self._comm.size == 1
 
     @property
     def session(self) -> Session | None:
@@ -129,12 +136,49 @@ class Tuned:
         measured : bool
             Whether answers at different ω's pass different tests.
         """
-        self.repeats = self.left > 0 and self._repeat(A)
+        self.repeats = self._alone and self.left > 0 and self._repeat(A)
         if not (self.repeats or self.stopped):
             _choosing.begin()
             self._decide(ksp, A, given, measured)
             _choosing.end()
         return self.decision
+
+    @property
+    def offered(self) -> bool:
+        """Whether solves may repeat the decision with nobody looking, as all ranks see it."""
+        if self._comm is None or self.broken:
+            return False
+        if self._comm.size > 1:
+            return self.decision.repeats > 0.0 and not self.repeats
+        return self.left > 0 and self.session is not None and not self.session.log.observed
+
+    def plan(self) -> Plan:
+        """How solves may repeat it.  Collective."""
+        assert self._comm is not None
+        plan = (self._try(self.session.plan) if self.session else None) or NO_PLAN
+        if self._comm.size > 1:
+            values = np.array(plan.numbers())
+            self._comm.share(values)
+            plan = Plan.of(values.tolist())
+        if plan.left:
+            self.decision, self.left = plan.decision, plan.left
+        return plan
+
+    def watched(self) -> tuple[tuple[int, int], float, tuple[int, int, int]]:
+        """See `Features.watched`."""
+        assert self._slot is not None and self._slot.features is not None
+        return self._slot.features.watched()
+
+    def passed(self, omegas: Sequence[float], solves: Sequence[Solve], passed: Passed, seconds: float) -> None:
+        """Solves have repeated the decision with nobody looking; see `Session.pass_unseen`."""
+        if self.session is not None and not self.broken:
+            self._try(self.session.pass_unseen, omegas, solves, passed, seconds)
+
+    def repeat_as(self, omega: float, rho: float, left: int) -> None:
+        """The solve under way, or the last, repeats the decision with this ω for this ρ."""
+        self.repeats, self.left, self.decision = True, left, self.decision._replace(omega=omega)
+        if self.session is not None:
+            self.session.followed(self.decision, rho)
 
     def _repeat(self, A: Any) -> bool:
         """Whether ω can just follow the matrix, so that a short solve needn't be decided; on one rank only."""
@@ -154,7 +198,7 @@ class Tuned:
         assert self._comm is not None and self._slot is not None
         context = self._try(given)
         seen = self._try(self._slot.features.look, A) if context is None and self._slot.features else None
-        top = self._agree(*(UNREADABLE if seen is None else seen), float(self.broken))
+        top = self._agree(*(UNREADABLE if seen is None else seen), float(not self.unattended), float(self.broken))
         self.broken = top[-1] > 0.0
         decision = self.decision._replace(check=0.0, repeats=0.0, stopped=1.0)
         if self._comm.root and not self.broken:
@@ -167,9 +211,10 @@ class Tuned:
 
     def _ask(self, context: Context | None, top: Sequence[float], rtol: float, measured: bool) -> Decision:
         assert self._slot is not None and self._slot.session is not None and self._slot.features is not None
-        features, alone = self._slot.features, self._comm is not None and self._comm.size == 1
-        known = features.context(top[:-1], rtol) if context is None else context
-        return self._slot.session.decide(known, measured, features.nonzeros if alone else 0)
+        features, unattended = self._slot.features, top[-2] == 0.0
+        known = features.context(top[:-2], rtol) if context is None else context
+        may = self._alone or unattended
+        return self._slot.session.decide(known, measured, features.nonzeros if may else 0, may)
 
     def after(self, solve: Solve, own: float) -> None:
         """Learn from a solve, for which sorlearn itself took `own` seconds.  Collective where the cost is time."""

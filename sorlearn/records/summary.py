@@ -30,13 +30,13 @@ class Tally:
         self.solves = self.iterations = self.failed = self.repaired = self.continued = self.safe = 0
         self.seconds = self.own = self.digits = 0.0
 
-    def count(self, outcome: Any, seconds: float, digits: float, safe: bool) -> None:
-        """A solve ended with this outcome; its tolerance had been tightened by so many digits."""
-        self.solves += 1
+    def count(self, outcome: Any, seconds: float, digits: float, safe: bool, solves: int = 1) -> None:
+        """A solve, or several together, ended with this outcome; tolerances had been tightened by so many digits."""
+        self.solves += solves
         self.iterations += outcome.iterations
         self.seconds += seconds
-        self.digits += digits
-        self.safe += safe
+        self.digits += solves * digits
+        self.safe += solves * safe
         self.failed += outcome.failed
         self.repaired += outcome.failed and outcome.worked > 0.0
         self.continued += outcome.rescued and not outcome.failed

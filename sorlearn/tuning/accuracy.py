@@ -119,10 +119,10 @@ class Accuracy:
         between = checks[max(i - BETWEEN, 0) : i].any() and checks[i : i + BETWEEN + 1].any()
         return bool(between or checks[max(i - NEAR, 0) : i + NEAR + 1].any())
 
-    def earn(self, iterations: int) -> None:
-        """Work was done, a share of which may be spent on measuring."""
-        self.credit = min(self.credit + SHARE * (iterations + 1), KEPT * CHECK_WORK)
-        self.age += 1.0
+    def earn(self, iterations: int, solves: int = 1) -> None:
+        """Work was done, iterations of so many solves, a share of which may be spent on measuring."""
+        self.credit = min(self.credit + SHARE * (iterations + solves), KEPT * CHECK_WORK)
+        self.age += solves
 
     def tightening(self, omega: float) -> tuple[float, float]:
         """Decimal digits, at least 0, by which to tighten rtol and atol at this ω."""

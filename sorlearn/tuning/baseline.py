@@ -120,8 +120,8 @@ class Baseline(Remembers):
             return 0.0
         return float(int(CUT * self.dearest) + 1) if self.strict else TIMES * self.dearest
 
-    def enter(self, cost: float, *, safe: bool, ratio: float | None) -> None:
-        """A solve cost this much.
+    def enter(self, cost: float, *, safe: bool, ratio: float | None, solves: int = 1) -> None:
+        """A solve cost this much, or several did so on average.
 
         Parameters
         ----------
@@ -131,14 +131,14 @@ class Baseline(Remembers):
             What it would have cost at the safe ω, over `cost`, in the learner's opinion; where it was played there,
             what the learner had predicted.  None where it has no opinion.
         """
-        self.solves += 1
-        self.spent += cost
+        self.solves += solves
+        self.spent += solves * cost
         if not safe or ratio is not None:
             self.predicts = ratio is not None
         if safe and (self.probability or not self.strict):
-            self._audit(cost, ratio)
+            self._audit(cost, ratio, solves)
         else:
-            self._predict(cost, ratio)
+            self._predict(cost, ratio, solves)
         self.probability = 0.0
 
     def _bias(self) -> float:
@@ -157,38 +157,39 @@ class Baseline(Remembers):
             return float(self.since > min(rarely, saved / AFFORDED))
         return OFTEN if self.alarm else min(OFTEN, max(SELDOM, 4.0 * self.dearest / margin))
 
-    def _audit(self, cost: float, ratio: float | None) -> None:
+    def _audit(self, cost: float, ratio: float | None, solves: int) -> None:
         self.first = self.first or cost
         if self.strict:
             excess = (cost - self.level) / self.probability
             self.estimate += self.level + excess
         else:
-            self.estimate += cost
+            self.estimate += solves * cost
         believed = self._believed(cost, ratio)
         if self.since and believed > 0.0:
             self.evidence += 1
             self.beyond += min(cost / believed - 1.0, 1.0)
-        self.audits, self.since = self.audits + 1, 0
-        self._follow(cost, self.audits)
-        self.dearest = max(cost, 0.9 * self.dearest)
+        self.audits, self.since = self.audits + solves, 0
+        self._follow(cost, self.audits, solves)
+        self.dearest = max(cost, 0.9**solves * self.dearest)
 
-    def _predict(self, cost: float, ratio: float | None) -> None:
-        """A trial: what the safe ω would have cost is predicted."""
+    def _predict(self, cost: float, ratio: float | None, solves: int) -> None:
+        """Trials: what the safe ω would have cost is predicted."""
         limit = self.limit()
         if cost > limit + 1.0 > 1.0 and not self.strict:  # cut off: the rest was the safe ω's
             self.dearest = max(self.dearest, cost - limit)
         believed = self._believed(cost, None if self.strict else ratio)
         if ratio is not None and not self.strict:
-            self._follow(believed, self.solves)
-        self.estimate += believed
-        self.unseen += believed
-        self.since += 1
+            self._follow(believed, self.solves, solves)
+        self.estimate += solves * believed
+        self.unseen += solves * believed
+        self.since += solves
         self.alarm = cost > ALARM * self.trial > 0.0
-        self.trial += 0.1 * (cost - self.trial) if self.trial else cost
+        self.trial += (1.0 - 0.9**solves) * (cost - self.trial) if self.trial else cost
 
     def _believed(self, cost: float, ratio: float | None) -> float:
         """What the safe ω would have cost, as far as the learner's opinion is credible; the level where it has none."""
         return self.level if ratio is None else min(ratio * cost, CREDIBLE * max(self.dearest, cost))
 
-    def _follow(self, cost: float, count: int) -> None:
-        self.level += max(NEWEST, 1.0 / count) * (cost - self.level)
+    def _follow(self, cost: float, count: int, solves: int) -> None:
+        kept = (1.0 - max(NEWEST, 1.0 / count)) ** solves
+        self.level += (1.0 - kept) * (cost - self.level)

@@ -18,6 +18,11 @@ def bin_of(omega: float) -> int:
     return min(max(round((U_MAX - u_of(omega)) / WIDTH), 0), BINS - 1)
 
 
+def range_of(index: int) -> tuple[float, float]:
+    """The least and the largest u of a bin."""
+    return U_MAX - WIDTH * (index + 0.5), U_MAX - WIDTH * (index - 0.5)
+
+
 def omega_of(index: int) -> float:
     """The ω in the middle of a bin."""
     return 2.0 / (1.0 + exp(U_MAX - WIDTH * index))

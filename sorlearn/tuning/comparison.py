@@ -37,14 +37,14 @@ class Comparison:
         self.bias = self.scatter = 0.0  # log of safe costs over what was predicted: mean, sum of squared deviations
         self._last: tuple[float, bool] | None = None  # cost at the safe ω of the solve before, and whether it was safe
 
-    def enter(self, iterations: float, safe: bool, ratio: float | None) -> None:
-        """A solve took so many; `ratio` as in `Baseline.enter`."""
+    def enter(self, iterations: float, safe: bool, ratio: float | None, solves: int = 1) -> None:
+        """A solve took so many, or several did so on average; `ratio` as in `Baseline.enter`."""
         at_safe = iterations if safe else iterations * (ratio or 1.0)
         if safe:
-            self.safe += iterations
+            self.safe += solves * iterations
         else:
-            self.others += iterations
-            self.foreseen += at_safe
+            self.others += solves * iterations
+            self.foreseen += solves * at_safe
             self.modelled = self.modelled or ratio is not None
         if self._last is not None and safe != self._last[1]:
             seen, told = (at_safe + 1.0, self._last[0]) if safe else (self._last[0], at_safe + 1.0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import inf, nan
 from typing import NamedTuple
 
+from ..learners.course import Course
+
 
 class Decision(NamedTuple):
     """All are numbers, so that it travels as one small array; with it every rank judges the answer alike.
@@ -42,3 +44,53 @@ class Decision(NamedTuple):
     least: float = 0.0
     most: float = inf
     stopped: float = 0.0
+
+
+class Plan(NamedTuple):
+    """How a decision may be repeated without anybody looking.
+
+    Attributes
+    ----------
+    left : int
+        Solves that may repeat it.
+    decision : Decision
+        What is repeated.
+    least, most : float
+        Iterations of a solve that is like the one that it was made for.
+    rho : float
+        ρ that its ω stands for.
+    course : Course or None
+        How ω follows ρ.
+    u_range : (float, float)
+        Values of log(2/ω − 1) for which the other numbers of the decision hold.
+    patience : int
+        Repeats that may be left where ω can't follow.
+    """
+
+    left: int
+    decision: Decision
+    least: float
+    most: float
+    rho: float
+    course: Course | None
+    u_range: tuple[float, float]
+    patience: int
+
+    def numbers(self) -> list[float]:
+        """All of it, to be sent."""
+        course = self.course or _NO_COURSE
+        return [self.left, *self.decision, self.least, self.most, self.rho, *course, *self.u_range, self.patience]
+
+    @classmethod
+    def of(cls, numbers: list[float]) -> Plan:
+        """The plan of such numbers."""
+        decision = Decision(*numbers[1 : 1 + _DECISION])
+        least, most, rho, *course, u_least, u_most, patience = numbers[1 + _DECISION :]
+        moves = Course(*course) if course != list(_NO_COURSE) else None
+        return cls(int(numbers[0]), decision, least, most, rho, moves, (u_least, u_most), int(patience))
+
+
+_NO_COURSE = Course(*(-1.0,) * len(Course._fields))
+_DECISION = len(Decision._fields)
+#: What is sent where there is none.
+NO_PLAN = Plan(0, Decision(1.0, 1.0), 0.0, 0.0, 0.0, None, (0.0, 0.0), 0)

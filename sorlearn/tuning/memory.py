@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import StateError
 from ..learners import NO_CONTEXT, Choice, Context, MatrixFeatures
 from .decision import Decision
+from .record import Passed
 
 if TYPE_CHECKING:
     from .session import Session
@@ -25,6 +26,7 @@ def state(session: Session) -> dict[str, Any]:
         "ratio": session.ratio,
         "decision": [value if isfinite(value) else str(value) for value in session.decision],
         "decided": session.decided.omega,
+        "passed": list(session.passed),
         "matrix": list(session.decided.context.matrix or ()),
     }
     return {**own, **{name: getattr(session, name).state() for name in ROOMS}}
@@ -53,6 +55,7 @@ def restore(session: Session, fresh: Session, saved: dict[str, Any], with_learne
         if not isfinite(rho + (ratio or 0.0)) or not 0.0 < omega < 2.0:
             raise ValueError("numbers that aren't finite, or no omega")
         decision = Decision(*map(float, saved["decision"]))
+        passed = Passed(*map(int, saved["passed"]))
         matrix = [float(value) for value in saved["matrix"]]
         context = Context(MatrixFeatures(*matrix)) if matrix else NO_CONTEXT
         if with_learner:
@@ -65,7 +68,7 @@ def restore(session: Session, fresh: Session, saved: dict[str, Any], with_learne
         setattr(session, name, getattr(fresh, name))
     session.solves, session.rho, session.ratio = solves, rho, ratio
     session.decision, session.decided = decision, Choice(omega, context=context)
-    session.restored = True
+    session.passed, session.restored = passed, True
 
 
 def matrix_to_come(session: Session) -> MatrixFeatures | None:

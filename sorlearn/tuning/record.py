@@ -95,6 +95,13 @@ class Solve(NamedTuple):
     inodes: bool = False
 
 
+class Passed(NamedTuple):
+    """Solves that repeated a decision and were like the one that it was made for: their numbers."""
+
+    solves: int = 0
+    iterations: int = 0
+
+
 class SolveRecord(NamedTuple):
     """One solve, as the journal writes it.
 

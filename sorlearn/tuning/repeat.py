@@ -15,6 +15,8 @@ SHARE = 0.05
 WARM_UP, MOST_WARM_UP = 5e5, 500
 #: Repeats at most; those that are made anyway where a solve takes fewer than so many seconds.
 LONGEST, FEW, SHORT = 63, 2, 0.01
+#: Solves, or iterations, that never come to an end.
+FOR_GOOD = 10**9
 #: What is left of the repeats when ω that can't follow the matrix ends them: where solves are very short, not at once.
 PATIENCE = 16
 #: Change of log(2/ω − 1) from one decision to the next that hardly matters.
@@ -69,13 +71,23 @@ class Repeats:
         self.least, self.most = iterations - slack, iterations + slack
         self.mean_iterations += max(0.05, 1.0 / self.solves) * (iterations - self.mean_iterations)
 
-    def repeated(self, iterations: int, failed: bool) -> int:
-        """A solve repeated the decision; returns how many more may."""
+    def stand(self) -> None:
+        """The decision stands for good, whatever solves take."""
+        self.left, self.least, self.most = FOR_GOOD, 0.0, float(FOR_GOOD)
+
+    def like(self, iterations: int) -> bool:
+        """Whether a solve with so many iterations is like the one that the decision was made for."""
+        return self.least <= iterations <= self.most
+
+    def repeated(self, solves: int = 1) -> None:
+        """So many solves repeated the decision, and were like the one that it was made for."""
+        self.solves += solves
+        self.left -= solves
+
+    def end(self) -> None:
+        """A solve repeated the decision and was unlike, or failed."""
         self.solves += 1
-        self.left -= 1
-        if failed or not self.least <= iterations <= self.most:
-            self.stretch, self.left = max(0.5 * self.stretch, 1.0), 0
-        return self.left
+        self.stretch, self.left = max(0.5 * self.stretch, 1.0), 0
 
     def stands(self) -> bool:
         """Whether the decision stands although ω can't follow the matrix."""

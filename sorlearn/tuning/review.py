@@ -38,11 +38,11 @@ class Review:
         self.tally, self.comparison = Tally(), Comparison(at_random)
         self._name, self._settings, self._pricing, self._log = name, settings, pricing, log
 
-    def enter(self, decision: Decision, solve: Solve, ratio: float | None) -> None:
-        """A solve came of this decision; `ratio` as in `Baseline.enter`."""
+    def enter(self, decision: Decision, solve: Solve, ratio: float | None, solves: int = 1) -> None:
+        """A solve, or several together, came of this decision; `ratio` as in `Baseline.enter`."""
         safe = decision.omega == self._settings.omega
-        self.comparison.enter(solve.outcome.iterations, safe, ratio)
-        self.tally.count(solve.outcome, solve.seconds, decision.tighten, safe)
+        self.comparison.enter(solve.outcome.iterations / solves, safe, ratio, solves)
+        self.tally.count(solve.outcome, solve.seconds, decision.tighten, safe, solves)
 
     def reasons(self) -> list[str]:
         """Why ω stays where it is, or tolerances are tightened; nothing where there is nothing to learn."""

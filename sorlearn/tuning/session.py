@@ -6,22 +6,23 @@ what came of it, and tells the other ranks what it decided.  Only a session upda
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
 from typing import Any, Callable
 
-from ..learners import Choice, Context, Learner, learner_class
+from ..learners import NO_CONTEXT, Choice, Context, Learner, learner_class
 from ..options import STEM, Settings
 from ..records.log import Log
 from ..records.saved import Saved
 from . import memory
 from .accuracy import Accuracy
 from .baseline import Baseline
-from .bins import bin_of
-from .decision import Decision
+from .bins import bin_of, range_of
+from .decision import Decision, Plan
 from .pricing import Pricing
-from .record import Solve, SolveRecord
-from .repeat import Repeats
+from .record import MET, Outcome, Passed, Solve, SolveRecord
+from .repeat import PATIENCE, Repeats
 from .review import Review
 from .vetoes import Vetoes
 
@@ -55,8 +56,9 @@ class Session:
         self.asked: Choice | None = None
         self.decision = Decision(settings.omega, settings.omega)
         self.decided = Choice(settings.omega)  # what the decision was before it followed the matrix
-        self._measured = self._resumes = self.restored = False
+        self._measured = self._alone = self._resumes = self.restored = False
         self.solves, self.rho = 0, 0.0
+        self.passed = Passed()
         self.ratio: float | None = None
         self._shares_learner, self._guarded = learner is not None, guarded
         stem = f"-{name}{STEM}"
@@ -67,7 +69,7 @@ class Session:
 
     # -- before a solve
 
-    def decide(self, context: Context, measured: bool, nonzeros: int) -> Decision:
+    def decide(self, context: Context, measured: bool, nonzeros: int, alone: bool = False) -> Decision:
         """Choose ω for the coming solve.
 
         Parameters
@@ -77,23 +79,27 @@ class Session:
         measured : bool
             Whether answers at different ω's pass different tests, and can be put to the user's.
         nonzeros : int
-            Nonzeros of the matrix, for the price of an iteration; 0 where every solve is to be decided.
+            Nonzeros of the matrix, for the price of an iteration; 0 where that isn't known.
+        alone : bool
+            Whether solves may repeat the decision, as there are no other ranks that would have to know.
         """
-        self._measured = measured
+        self._measured, self._alone = measured, alone
         self._resumes, self.restored = self.restored and self.repeats.left > 0, False
         if self._resumes and (decision := self.follow(context.number)) is not None:  # the end of a run cut it short
             return decision._replace(repeats=self.repeats.left - 1)
         self._resumes = False
+        self._settle()
         self.rho = context.number or 0.0
         omega = self._choose(context)
         check = measured and self.learner.learns and self.accuracy.due(omega)
+        tiny = self.asked is None and self.baseline.tiny
         as_asked = self.asked is not None and omega == self.asked.omega and not self.asked.explored
         matrix = context.matrix  # one that isn't symmetric may turn a test lenient, which decided solves only show
         turns = measured and matrix is not None and matrix.skew != 0.0 and matrix.novelty == 0.0
-        willing = as_asked and not (check or turns or self._guarded) and self.learner.repeatable
+        willing = (tiny or (as_asked and not turns)) and not (check or self._guarded) and self.learner.repeatable
         repeats = self.repeats.plan(omega, nonzeros, willing)
         trial = self.learner.learns and omega != self.settings.omega
-        self.decided = Choice(omega, context=context)
+        self.decided = Choice(omega, context=NO_CONTEXT if tiny else context)
         self.decision = Decision(
             omega, self.vetoes.fallback(), float(check), *self._tightening(omega), repeats,
             self.baseline.limit() if trial else 0.0, self.accuracy.level,
@@ -118,7 +124,7 @@ class Session:
         """The last decision, its ω moved to a matrix with this ρ as theory says; None where one must be made."""
         if self._measured and self.decision.most == inf and self.accuracy.affords:
             self.decision = self.decision._replace(check=0.0, least=self.repeats.least, most=self.repeats.most)
-        if rho == self.rho:
+        if rho == self.rho or self._stays:
             return self.decision
         omega = None if rho is None else self.learner.follow(self.decided.omega, self.decided.context, rho)
         if rho is None or omega is None or not self.vetoes.allows(omega):
@@ -128,6 +134,29 @@ class Session:
             self.decision = self.decision._replace(tighten=tighten, tighten_atol=tighten_atol)
         self.rho, self.decision = rho, self.decision._replace(omega=omega)
         return self.decision
+
+    @property
+    def _stays(self) -> bool:
+        """Whether the decision is the safe ω, wherever the matrix goes."""
+        return self.decided.omega == self.settings.omega and self.decided.context is NO_CONTEXT
+
+    def followed(self, decision: Decision, rho: float) -> None:
+        """The decision has followed the matrix to this ρ."""
+        self.decision, self.rho = decision, rho
+
+    def plan(self) -> Plan:
+        """How the last decision may be repeated with nobody looking."""
+        decision = self.follow(self.rho)
+        assert decision is not None
+        course = self.learner.course(self.decided.omega, self.decided.context)
+        left, least, most = self.repeats.left, self.repeats.least, self.repeats.most
+        return Plan(left, decision, least, most, self.rho, course, self._alike(), 0 if self._stays else PATIENCE)
+
+    def _alike(self) -> tuple[float, float]:
+        """Values of log(2/ω − 1) for which the other numbers of the decision hold, and no veto."""
+        if not self.vetoes.allows(self.decision.omega):
+            return inf, -inf
+        return range_of(bin_of(self.decision.omega)) if self._measured or self.vetoes.banned.any() else (-inf, inf)
 
     # -- after a solve
 
@@ -146,6 +175,8 @@ class Session:
         if asked is not None and outcome.tells and not self.baseline.tiny:
             self.learner.update(asked, self.vetoes.charge(asked.omega, omega, self.pricing.told(loss)))
         self.repeats.decided(outcome.iterations, loss)
+        if self._alone and not self.learner.learns:
+            self.repeats.stand()
         self._write(solve, loss, asked or Choice(omega))
         return self.repeats.left
 
@@ -164,21 +195,53 @@ class Session:
     def repeated(self, solve: Solve) -> int:
         """A solve repeated the decision, so that nothing is learned; returns how many more may."""
         outcome = solve.outcome
-        self._judge(solve)
-        left = self.repeats.repeated(outcome.iterations, outcome.failed)
-        self._count(solve)
+        if self.repeats.like(outcome.iterations) and not (outcome.failed or outcome.verdict):
+            self._pass_by(Passed(1, outcome.iterations), solve.seconds)
+        else:
+            self._settle()
+            self._judge(solve)
+            self.repeats.end()
+            self._count(solve)
         if self.log.observed:
             self._write(solve, self.repeats.cost, Choice(self.decision.omega, context=self.decided.context), held=True)
-        else:
-            self._saved.sometimes(self.solves, self.state)
-        return left
+        self._saved.sometimes(self.solves, self.state)
+        return self.repeats.left
+
+    def pass_unseen(self, omegas: Sequence[float], solves: Sequence[Solve], passed: Passed, seconds: float) -> None:
+        """Solves have repeated the decision with nobody looking, these with these ω's and perhaps more."""
+        first = self.solves
+        self._pass_by(passed, seconds)
+        if self.log.observed:
+            for number, (omega, solve) in enumerate(zip(omegas, solves), first + 1):
+                choice = Choice(omega, context=self.decided.context)
+                self.log.write(SolveRecord.of(number, omega, solve, choice, self.repeats.cost, True))
+        self._saved.sometimes(self.solves, self.state)
+
+    def _pass_by(self, more: Passed, seconds: float) -> None:
+        """Repeats that were as they should be are accounted for together, before the next decision."""
+        self.repeats.repeated(more.solves)
+        self._tell(Solve(Outcome(more.iterations, MET[0]), seconds=seconds), more.solves)
+        self.passed = Passed(*(old + new for old, new in zip(self.passed, more)))
+
+    def _settle(self) -> None:
+        passed, self.passed = self.passed, Passed()
+        if passed.solves:
+            self._account(*passed)
 
     def _count(self, solve: Solve) -> None:
-        outcome, safe = solve.outcome, self.decision.omega == self.settings.omega
-        self.solves += 1
-        self.accuracy.earn(outcome.iterations)
-        self.baseline.enter(outcome.iterations + 1.0, safe=safe, ratio=self.ratio)
-        self.review.enter(self.decision, solve, self.ratio)
+        self._account(1, solve.outcome.iterations)
+        self._tell(solve, 1)
+
+    def _account(self, solves: int, iterations: int) -> None:
+        """What further choices depend on."""
+        safe = self.decision.omega == self.settings.omega
+        self.accuracy.earn(iterations, solves)
+        self.baseline.enter(iterations / solves + 1.0, safe=safe, ratio=self.ratio, solves=solves)
+
+    def _tell(self, solve: Solve, solves: int) -> None:
+        """What the user will be told."""
+        self.solves += solves
+        self.review.enter(self.decision, solve, self.ratio, solves)
 
     def _write(self, solve: Solve, loss: float, choice: Choice, held: bool = False) -> None:
         self.log.write(SolveRecord.of(self.solves, self.decision.omega, solve, choice, loss, held))

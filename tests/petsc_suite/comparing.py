@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 from .running import Run, Solve
@@ -31,6 +33,8 @@ _TROUBLE_ON_STDERR = ("Error", "Warning", "learning stops")
 _OF_FAILURES = ("PETSC ERROR", "Error")
 #: PETSC_ERR_PYTHON, and what sorlearn says where it refuses as native SOR does.
 _PYTHON, _REFUSAL = -1, "SOR can't be applied to this matrix"
+#: Where compiled C files are.
+_LIBRARIES = Path(__file__).resolve().parents[2] / "sorlearn/petsc"
 #: What counts as the same number: relative difference, and size below which none matters.
 _CLOSE, _TINY = 1e-2, 1e-4
 #: True residuals below that are rounding.
@@ -145,9 +149,15 @@ def _cause(run: Run) -> str:
     return said[1] if said else ""
 
 
+def _keeps_codes(run: Run) -> bool:
+    """Whether sorlearn hands PETSc's error codes on, as its C file does for the PC."""
+    there = os.environ.get("SORLEARN_FAST") != "0" and any(_LIBRARIES.glob("fast-*.so"))
+    return there and "sorlearn.KSP" not in run.command
+
+
 def loses_code(native: Run, run: Run) -> bool:
     """Whether both refuse the same and only the error code differs: with PETSc 3.18 petsc4py hands none on."""
-    if native.status in (0, None) or not native.outer or not run.outer:
+    if native.status in (0, None) or not native.outer or not run.outer or _keeps_codes(run):
         return False
     lost = native.outer[-1].error > 0 and (run.outer[-1].error, run.status) == (_PYTHON, _PYTHON % 256)
     return lost and (_REFUSAL in run.err or _cause(native) == _cause(run) != "")

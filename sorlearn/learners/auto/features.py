@@ -62,13 +62,11 @@ class Features(Remembers):
         place = max(0, int(25.0 * log(gap + 1e-9) + 225.5))
         return Reading(x, (1.0, x, x * x - 1.0, spread), self._by_gap[place], place)
 
-    def shift(self, member: int, matrix: MatrixFeatures, rho: float) -> float | None:
-        """How far a member's minimiser moves where the matrix has this ρ instead; None where theory has no answer."""
+    def gap(self, member: int, matrix: MatrixFeatures) -> tuple[float, float, float | None]:
+        """(1 − (scale·ρ)², scale, ε) of a member's minimiser; ε is None where that doesn't move."""
         scale = 1.0 / (cosh(min(abs(matrix.skew), STEEPEST)) * self.top)
-        old, new = (1.0 - (max(value, 0.0) * scale) ** 2 for value in (matrix.rho, rho))
-        if min(old, new) < 0.0:
-            return None
-        return 0.5 * log((new + EPSILON[member]) / (old + EPSILON[member])) if member < THEORY else 0.0
+        gap = 1.0 - (max(matrix.rho, 0.0) * scale) ** 2
+        return gap, scale, float(EPSILON[member]) if member < THEORY else None
 
     def note(self, context: Context, y: float, rounds: int) -> None:
         """Follow the mean and the spread of the user's number; of several, also what they say of the log cost `y`."""

@@ -7,6 +7,7 @@ from math import exp, log, sqrt
 import numpy as np
 
 from ..base import NO_CONTEXT, Choice, Context, Learner, Space
+from ..course import Course
 from . import curves
 from .bank import Bank
 from .features import Features
@@ -109,15 +110,14 @@ class Auto(Learner):
         self.best[:first] = self.best[last:] = False
         self.predicted = True
 
-    def follow(self, omega: float, context: Context, rho: float) -> float | None:
-        """ω moved as far as the heaviest member's minimiser; None past `FOLLOWED`, or to where none was tried."""
+    def course(self, omega: float, context: Context) -> Course | None:
+        """ω moves as far as the heaviest member's minimiser; not past `FOLLOWED`, nor to where none was tried."""
         if context.matrix is None:
             return None
-        shift = self.map.shift(self.bank.heaviest(), context.matrix, rho)
-        if shift is None or abs(shift) > FOLLOWED:
-            return None
-        u = min(curves.u_of(omega) + shift, float(self.u[self.high]))  # less ω than has been tried gains little
-        return 2.0 / (1.0 + exp(u)) if u >= self.u[self.low] else None
+        gap, scale, epsilon = self.map.gap(self.bank.heaviest(), context.matrix)
+        weight = 0.0 if epsilon is None else 0.5
+        low, high = float(self.u[self.low]), float(self.u[self.high])  # less ω than has been tried gains little
+        return Course(curves.u_of(omega), gap, scale, epsilon or 1.0, weight, FOLLOWED, low, high)
 
     def safe(self, context: Context) -> Choice:
         """The safe choice, from which there is as much to learn as from any other."""

@@ -1,0 +1,351 @@
+/*
+   Solves of sorlearn.PC in which there is nothing to decide, without Python: its sweeps, solves that repeat a decision
+   while omega follows the matrix, and solves in which omega is held.
+
+   These functions stand in for petsc4py's in the operations of a Python PC and call those wherever Python has to decide,
+   judge or repair.  What is known of a PC, `State`, is memory of fast.py's, which has the same structure.
+*/
+#include <stdint.h>
+#include <string.h>
+#include <petsc/private/kspimpl.h>
+#include <petsc/private/pcimpl.h>
+
+/* Solves of which all is kept. */
+#define KEPT 64
+
+typedef struct State State;
+struct State {
+  State *next;
+  PC     pc;
+  PetscErrorCode (*setup)(PC), (*apply)(PC, Vec, Vec), (*applytranspose)(PC, Vec, Vec);
+  PetscErrorCode (*presolve)(PC, KSP, Vec, Vec), (*postsolve)(PC, KSP, Vec, Vec);
+  /* the sweeps: MatSOR's arguments; applications until something is to be looked after, 0 for never */
+  double  omega, shift;
+  int64_t flags, its, lits, countdown;
+  /* what Python is entered for: after a sweep, after an error of this code */
+  int64_t swept, error;
+  /* the matrix type that has been set up; the KSP that the following is said of; whether omega is held in it */
+  char    kind[64];
+  int64_t solver, norm, holds;
+  /* a decision: solves that may repeat it, with so many iterations; how many may where omega can't follow */
+  int64_t left, patience;
+  double  chosen, least, most, safe, fallback;
+  int64_t repairable, limit, early;
+  double  tighten_rtol, tighten_atol, least_rtol;
+  void   *test;
+  Vec     guess;
+  /* omega follows rho, of the row where it is largest: see learners/auto; row is -1 where it can't, -2 where the process
+     has none; `here` is rho of the matrix seen last, `rho` that of all processes which omega stands for */
+  int64_t matrix, matrix_state, row, place, rows;
+  double  here, rho, scale, gap, epsilon, weight, farthest, u, u_low, u_high, u_least, u_most;
+  /* the solve under way, which repeats the decision, and what of its KSP isn't the user's */
+  int64_t running, limited, transposed, lenient;
+  KSP     ksp;
+  double  rtol, atol, tight_rtol, tight_atol, began, elapsed;
+  int64_t max_it, tightened;
+  /* solves that have repeated it, and Python hasn't heard of */
+  int64_t solves, iterations;
+  double  seconds;
+  struct {
+    double  omega, seconds;
+    int64_t iterations, reason;
+  } kept[KEPT];
+};
+
+/* What this file was compiled for; fast.py compares it with what is running. */
+const int64_t sorlearn_built_for[] = {PETSC_VERSION_MAJOR, PETSC_VERSION_MINOR, PETSC_VERSION_SUBMINOR,
+                                      sizeof(PetscScalar), sizeof(PetscReal), sizeof(PetscInt), sizeof(State)};
+
+static State *first;
+
+/* The state of a PC; the one asked for last comes first. */
+static State *Of(PC pc)
+{
+  for (State **place = &first, *state; (state = *place); place = &state->next)
+    if (state->pc == pc) {
+      *place      = state->next;
+      state->next = first;
+      return first = state;
+    }
+  return NULL;
+}
+
+static PetscErrorCode Entered(State *state, PetscErrorCode code)
+{
+  if (state->error) code = (PetscErrorCode)state->error;
+  state->error = 0;
+  return code;
+}
+
+/* Give the KSP back what the user had set, unless that has been changed since. */
+static void GiveBackTolerances(State *state)
+{
+  KSP ksp = state->ksp;
+  if (state->tightened && ksp->rtol == state->tight_rtol) ksp->rtol = state->rtol;
+  if (state->tightened && ksp->abstol == state->tight_atol) ksp->abstol = state->atol;
+  state->tightened = 0;
+}
+
+PetscErrorCode sorlearn_give_back(State *state)
+{
+  KSP ksp = state->ksp;
+  PetscFunctionBegin;
+  if (!ksp) PetscFunctionReturn(0);
+  GiveBackTolerances(state);
+  if (state->limited && ksp->max_it == state->limit) ksp->max_it = state->max_it;
+  if (state->lenient) ksp->errorifnotconverged = PETSC_TRUE;
+  state->lenient = 0;
+  state->ksp     = NULL;
+  PetscCall(PetscObjectDereference((PetscObject)ksp));
+  PetscFunctionReturn(0);
+}
+
+/* As Rescue.watch: the tolerances are the user's again after the first test; at its limit a trial is cut off. */
+static void Watch(State *state)
+{
+  KSP ksp = state->ksp;
+  if (state->tightened && state->early) {
+    if (!ksp->its) {
+      state->countdown = 1;
+      return;
+    }
+    GiveBackTolerances(state);
+  }
+  if (!state->limit || state->limited) return;
+  if (ksp->its < state->limit - 1) state->countdown = state->limit - 1 - ksp->its;
+  else if (state->limit < ksp->max_it) {
+    state->limited = 1;
+    state->max_it  = ksp->max_it;
+    ksp->max_it    = state->limit;
+  }
+}
+
+static PetscErrorCode Apply(PC pc, Vec x, Vec y)
+{
+  State         *state = Of(pc);
+  PetscErrorCode code;
+  PetscFunctionBegin;
+  code = MatSOR(pc->pmat, x, state->omega, (MatSORType)state->flags, state->shift, state->its, state->lits, y);
+  if (code) { /* Python explains it */
+    state->error = code;
+    (void)state->apply(pc, x, y);
+    PetscCall(Entered(state, code));
+  }
+  PetscCall(MatFactorGetError(pc->pmat, (MatFactorError *)&pc->failedreason)); /* as PCSOR */
+  if (state->countdown && !--state->countdown) {
+    if (state->running) Watch(state);
+    else {
+      state->swept = 1;
+      code         = state->apply(pc, x, y);
+      state->swept = 0;
+      PetscCall(code);
+    }
+  }
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode ApplyTranspose(PC pc, Vec x, Vec y)
+{
+  State *state = Of(pc);
+  PetscFunctionBegin;
+  state->transposed = 1;
+  PetscCall(Entered(state, state->applytranspose(pc, x, y)));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode SetUp(PC pc)
+{
+  State      *state = Of(pc);
+  const char *kind;
+  PetscFunctionBegin;
+  PetscCall(MatGetType(pc->pmat, &kind));
+  if (!kind || strcmp(kind, state->kind)) PetscCall(Entered(state, state->setup(pc)));
+  PetscFunctionReturn(0);
+}
+
+/* rho of the one row, if that is still the row it was. */
+static PetscErrorCode Rho(State *state, Mat P, double *rho, PetscBool *found)
+{
+  PetscInt           rows, columns, j;
+  const PetscInt    *column;
+  const PetscScalar *value;
+  double             sum = 0.0;
+  PetscFunctionBegin;
+  *found = PETSC_FALSE;
+  if (!strcmp(((PetscObject)P)->type_name, MATMPIAIJ)) PetscCall(MatGetDiagonalBlock(P, &P));
+  if (strcmp(((PetscObject)P)->type_name, MATSEQAIJ)) PetscFunctionReturn(0);
+  PetscCall(MatGetSize(P, &rows, NULL));
+  if (rows != state->rows) PetscFunctionReturn(0);
+  PetscCall(MatGetRow(P, (PetscInt)state->row, &columns, &column, &value));
+  if (state->place < columns && column[state->place] == state->row && PetscRealPart(value[state->place]) != 0.0) {
+    for (j = 0; j < columns; j++) sum += PetscRealPart(value[j]);
+    *rho   = 1.0 - sum / PetscRealPart(value[state->place]);
+    *found = PETSC_TRUE;
+  }
+  PetscCall(MatRestoreRow(P, (PetscInt)state->row, &columns, &column, &value));
+  PetscFunctionReturn(0);
+}
+
+/* Omega for another rho, as Course.at and Session.follow; where it can't follow, it `stands` or takes a decision. */
+static void Move(State *state, double rho, PetscBool stands, PetscBool *known)
+{
+  double slope = PetscMax(rho, 0.0) * state->scale, gap = 1.0 - slope * slope;
+  double shift = state->weight * log((gap + state->epsilon) / (state->gap + state->epsilon));
+  double u     = PetscMin(state->u + shift, state->u_high);
+  if (!(gap >= 0.0 && PetscAbsReal(shift) <= state->farthest && u >= state->u_low)) *known = stands;
+  else if (!(u >= state->u_least && u < state->u_most)) *known = PETSC_FALSE;
+  else {
+    state->rho    = rho;
+    state->chosen = 2.0 / (1.0 + exp(u));
+  }
+}
+
+/* What a process says before a solve that may repeat a decision; the largest count. */
+enum { REFUSES, CHANGED, UNREADABLE, RHO, WORDS };
+
+/* Move omega to where the matrix is now; `known` is whether that took no decision, for all processes alike. */
+static PetscErrorCode Follow(State *state, Mat P, PetscBool willing, PetscBool *known)
+{
+  PetscObjectId    id;
+  PetscObjectState now;
+  PetscMPIInt      size;
+  double           say[WORDS] = {!willing, 0.0, 0.0, state->here};
+  PetscBool        found      = PETSC_TRUE, stands = (PetscBool)(state->left > state->patience);
+  PetscFunctionBegin;
+  PetscCall(PetscObjectGetId((PetscObject)P, &id));
+  PetscCall(PetscObjectStateGet((PetscObject)P, &now));
+  say[CHANGED] = id != state->matrix || now != state->matrix_state;
+  if (state->row == -2) say[RHO] = PETSC_MIN_REAL;
+  else if (say[CHANGED] != 0.0 && state->row >= 0) PetscCall(Rho(state, P, &say[RHO], &found));
+  say[UNREADABLE] = !found || state->row == -1;
+  PetscCallMPI(MPI_Comm_size(PetscObjectComm((PetscObject)P), &size));
+  if (size > 1)
+    PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, say, WORDS, MPI_DOUBLE, MPI_MAX, PetscObjectComm((PetscObject)P)));
+  *known = (PetscBool)(say[REFUSES] == 0.0);
+  if (!*known || say[CHANGED] == 0.0) PetscFunctionReturn(0);
+  if (say[UNREADABLE] != 0.0) *known = stands;
+  else if (say[RHO] != state->rho) Move(state, say[RHO], stands, known);
+  PetscFunctionReturn(0);
+}
+
+static PetscBool Known(State *state, KSP ksp)
+{
+  PetscObjectId id;
+  return (PetscBool)(!PetscObjectGetId((PetscObject)ksp, &id) && id == state->solver && ksp->normtype == state->norm);
+}
+
+/* Whether a failed solve would be repeated with another omega. */
+static PetscBool Repairs(State *state)
+{
+  return (PetscBool)(state->repairable && (state->chosen != state->safe || state->fallback != state->safe));
+}
+
+/* As Rescue.prepare. */
+static PetscErrorCode Prepare(State *state, KSP ksp, Vec x)
+{
+  PetscFunctionBegin;
+  PetscCall(PetscObjectReference((PetscObject)ksp));
+  ksp->its          = 0; /* BiCGStab preconditions its first residual before it says so */
+  state->ksp        = ksp;
+  state->omega      = state->chosen;
+  state->running    = 1;
+  state->limited    = state->transposed = 0;
+  state->tight_rtol = state->rtol = ksp->rtol;
+  state->tight_atol = state->atol = ksp->abstol;
+  if (ksp->rtol >= 0.0 && ksp->rtol < 1.0)
+    state->tight_rtol = PetscMax(ksp->rtol * state->tighten_rtol, PetscMin(ksp->rtol, state->least_rtol));
+  if (ksp->abstol >= 0.0) state->tight_atol *= state->tighten_atol;
+  state->tightened = state->tight_rtol != state->rtol || state->tight_atol != state->atol;
+  ksp->rtol        = state->tight_rtol;
+  ksp->abstol      = state->tight_atol;
+  state->countdown = state->tightened || state->limit;
+  if (Repairs(state)) {
+    if (!ksp->guess_zero) PetscCall(VecCopy(x, state->guess));
+    state->lenient           = ksp->errorifnotconverged;
+    ksp->errorifnotconverged = PETSC_FALSE;
+  }
+  PetscCall(PetscTime(&state->began));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode PreSolve(PC pc, KSP ksp, Vec b, Vec x)
+{
+  State    *state = Of(pc);
+  PetscBool known = PETSC_FALSE;
+  PetscFunctionBegin;
+  if (Known(state, ksp)) {
+    if (state->holds) PetscFunctionReturn(0);
+    if (state->left > 0) {
+      known = (PetscBool)(!state->running && (!state->test || (void *)ksp->converged == state->test));
+      PetscCall(Follow(state, pc->pmat, known, &known));
+    }
+    if (Repairs(state) && !ksp->guess_zero && !state->guess) known = PETSC_FALSE;
+  }
+  if (known) PetscCall(Prepare(state, ksp, x));
+  else PetscCall(Entered(state, state->presolve(pc, ksp, b, x)));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode PostSolve(PC pc, KSP ksp, Vec b, Vec x)
+{
+  State         *state = Of(pc);
+  PetscLogDouble now;
+  PetscFunctionBegin;
+  if (state->holds && Known(state, ksp)) PetscFunctionReturn(0);
+  if (state->running && ksp == state->ksp) {
+    PetscCall(PetscTime(&now));
+    state->elapsed = now - state->began;
+    PetscCall(sorlearn_give_back(state));
+    if (ksp->reason > 0 && ksp->reason < 5 && ksp->its >= state->least && ksp->its <= state->most) {
+      state->running = state->countdown = 0;
+      state->left--;
+      if (state->solves < KEPT) {
+        state->kept[state->solves].omega      = state->omega;
+        state->kept[state->solves].seconds    = state->elapsed;
+        state->kept[state->solves].iterations = ksp->its;
+        state->kept[state->solves].reason     = ksp->reason;
+      }
+      state->solves++;
+      state->iterations += ksp->its;
+      state->seconds += state->elapsed;
+      PetscFunctionReturn(0);
+    }
+  }
+  PetscCall(Entered(state, state->postsolve(pc, ksp, b, x)));
+  PetscFunctionReturn(0);
+}
+
+/* Stand in for petsc4py's operations; not collective. */
+PetscErrorCode sorlearn_attach(PC pc, State *state)
+{
+  PetscFunctionBegin;
+  if (Of(pc) == state) PetscFunctionReturn(0);
+  state->pc             = pc;
+  state->setup          = pc->ops->setup;
+  state->apply          = pc->ops->apply;
+  state->applytranspose = pc->ops->applytranspose;
+  state->presolve       = pc->ops->presolve;
+  state->postsolve      = pc->ops->postsolve;
+  state->next           = first;
+  first                 = state;
+  pc->ops->setup          = SetUp;
+  pc->ops->apply          = Apply;
+  pc->ops->applytranspose = ApplyTranspose;
+  pc->ops->presolve       = PreSolve;
+  pc->ops->postsolve      = PostSolve;
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode sorlearn_detach(PC pc, State *state)
+{
+  PetscFunctionBegin;
+  if (Of(pc) != state) PetscFunctionReturn(0);
+  PetscCall(sorlearn_give_back(state));
+  first                   = state->next;
+  pc->ops->setup          = state->setup;
+  pc->ops->apply          = state->apply;
+  pc->ops->applytranspose = state->applytranspose;
+  pc->ops->presolve       = state->presolve;
+  pc->ops->postsolve      = state->postsolve;
+  PetscFunctionReturn(0);
+}
