@@ -7,8 +7,9 @@ from typing import Any
 
 from .bins import u_of
 
-#: Seconds that deciding and learning take, and the parts of an iteration: callbacks, and a nonzero's way from memory.
-DECISION, CALLBACK, NONZERO = 100e-6, 1.0e-6, 2.2e-9
+#: Seconds that deciding and learning take in a loop of solves that leaves no cache warm, and the parts of an iteration:
+#: callbacks, and a nonzero's way from memory.
+DECISION, CALLBACK, NONZERO = 250e-6, 1.0e-6, 2.2e-9
 #: Share of the time of the solves that deciding may take.
 SHARE = 0.05
 #: Solves decided one by one before any is repeated, per second that one takes, and at most.
