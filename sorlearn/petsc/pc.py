@@ -108,7 +108,7 @@ class PC:
         if settings != self._settings:
             self._let_go()
         self._settings, self._sweeps = settings, Sweeps(database)
-        own = any(getattr(type(self), name) is not getattr(PC, name) for name in _REPLACED)
+        own = any(getattr(type(self), name) is not getattr(__class__, name) for name in _REPLACED)  # a subclass's
         self._unattended.attach(pc, self._sweeps, not own)
         self._rescue.repairable = not database.getBool("ksp_diagonal_scale", False)
         self.omega = self._rescue.safe = settings.omega
