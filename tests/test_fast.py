@@ -16,6 +16,7 @@ from systems import fill, laplacian, native, random_rhs, solver
 
 import sorlearn
 from sorlearn.petsc import build, fast
+from sorlearn.tuning.session import Session
 
 SOLVES, FEWER = 300, 200  # on one rank, and on several
 number = itertools.count()
@@ -108,6 +109,22 @@ def test_ranks_repeat_decisions_together(disturb, nprocs):
     assert all(one == found for one in comm.allgather(found))
     assert comm.bcast(decided) < FEWER - 10
     assert len({entry[2] for entry in found[::2]}) > 5
+
+
+@pytest.mark.parallel(2)
+def test_an_error_on_rank_0_ends_the_repeats_everywhere(capfd, monkeypatch, nprocs):
+    charge, calls = Session.charge, []
+
+    def fails(self, solve):
+        calls.append(self.decision.repeats)
+        if self.decision.repeats and len(calls) > 60:
+            raise RuntimeError("injected")
+        return charge(self, solve)
+
+    monkeypatch.setattr(Session, "charge", fails)
+    found, _ = march("broken_", n=16, solves=FEWER, ksp_norm_type="unpreconditioned")
+    assert all(entry[1] > 0 for entry in found[::2]) and len({entry[2] for entry in found[-20::2]}) == 1
+    assert PETSc.COMM_WORLD.rank > 0 or capfd.readouterr().err.count("RuntimeError: injected") == 1
 
 
 @pytest.mark.parallel(2)

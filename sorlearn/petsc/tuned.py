@@ -146,16 +146,16 @@ class Tuned:
     @property
     def offered(self) -> bool:
         """Whether solves may repeat the decision with nobody looking, as all ranks see it."""
-        if self._comm is None or self.broken:
+        if self._comm is None:
             return False
-        if self._comm.size > 1:
+        if self._comm.size > 1:  # also on a rank where learning has just failed: the others wait for it
             return self.decision.repeats > 0.0 and not self.repeats
         return self.left > 0 and self.session is not None and not self.session.log.observed
 
     def plan(self) -> Plan:
         """How solves may repeat it.  Collective."""
         assert self._comm is not None
-        plan = (self._try(self.session.plan) if self.session else None) or NO_PLAN
+        plan = (self._try(self.session.plan) if self.session and not self.broken else None) or NO_PLAN
         if self._comm.size > 1:
             values = np.array(plan.numbers())
             self._comm.share(values)
