@@ -96,9 +96,10 @@ def test_an_answer_that_passed_a_lenient_test_is_looked_at_though_its_omega_is_k
     A = laplacian(24)
     ksp = solver(A, "storm_", ksp_type="gmres", pc_python_type="judge.Judge", pc_sorlearn_learner="tsallis_inf",
                  pc_sorlearn_omega_min=1.85, pc_sorlearn_omega_max=1.85 + 1e-9, ksp_max_it=1000)  # fmt: skip
-    for seed in range(12):
+    verdict, checks, seed = ksp.getPC().getPythonContext(), 0, 0
+    while seed < 12 or verdict.checks == checks:  # until what may be spent on measuring has just been spent
+        checks, seed = verdict.checks, seed + 1
         ksp.solve(*random_rhs(A, seed))
-    verdict = ksp.getPC().getPythonContext()
     checks = verdict.checks
     blow(A, 24, wind=12.0)
     ksp.setOperators(A)
