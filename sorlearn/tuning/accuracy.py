@@ -23,6 +23,8 @@ CHECK_WORK = 2.0
 SHARE, KEPT = 0.005, 3.0
 #: Bins on one side in which a measurement spares an ω its own, and on both sides.
 NEAR, BETWEEN = 1, 4
+#: Where so many digits are lost, so many measurements are wanted before they are believed.
+SHAKY, SEVERAL = 0.5, 10
 #: Weight of the newest measurement in a running mean, at least.
 NEWEST = 0.2
 #: Digits beyond which a surprise counts no more: then it is rather the instance than ω.
@@ -111,7 +113,8 @@ class Accuracy:
             return self.age >= APART and self.affords
         if self.credit >= CHECK_WORK or not self._known(i):
             return True
-        return self.affords and self.measured < FIRST
+        few = self.measured < FIRST or (self.checks[i] < SEVERAL and self.relative.at(i) > SHAKY)
+        return self.affords and few
 
     def _known(self, i: int) -> bool:
         """Whether an ω has been measured in bin i, close by, or on both sides not far away."""
