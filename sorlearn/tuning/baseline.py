@@ -31,9 +31,9 @@ ADVANCE = 20.0
 DOUBT, PRIOR = 0.2, 2.0
 #: What is predicted above so many times the dearest of the last audits and the trial itself isn't believed.
 CREDIBLE = 2.0
-#: Solves between two audits rise with the square of what is saved, in units of this share, and with all solves, in
-#: units of so many; but this share of the total audits may always cost.
-TELLING, LONG, AFFORDED = 0.05, 25.0, 0.001
+#: Solves between two audits, at least.  Their number rises with the square of what is saved, in units of this share,
+#: and with all solves, in units of so many; but this share of the total audits may always cost.
+APART, TELLING, LONG, AFFORDED = 4.0, 0.05, 25.0, 0.001
 #: A trial is cut off at so many times the dearest of the last audits: at more it would take long to earn it again.
 TIMES = 3.0
 #: The strict account: the total may exceed the safe ω's by this share, and this many times the first audit.
@@ -154,7 +154,7 @@ class Baseline(Remembers):
         if not self.strict:
             saved = margin / self.spent
             rarely = (saved / TELLING) ** 2 * max(1.0, self.solves / LONG)
-            return float(self.since > min(rarely, saved / AFFORDED))
+            return float(self.since > APART + min(rarely, saved / AFFORDED))
         return OFTEN if self.alarm else min(OFTEN, max(SELDOM, 4.0 * self.dearest / margin))
 
     def _audit(self, cost: float, ratio: float | None, solves: int) -> None:
