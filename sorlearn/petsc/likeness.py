@@ -11,6 +11,11 @@ _READABLE = ("seqaij", "mpiaij", "seqbaij", "mpibaij", "seqsbaij", "mpisbaij")
 _CANCELLED = 1e-8
 
 
+def _readable(P: Any) -> bool:
+    rows, columns = P.getSize()
+    return rows == columns and P.getType() in _READABLE
+
+
 class Likeness:
     """Compares matrices with the one that a preconditioner was set up for; keeps three vectors.
 
@@ -34,7 +39,7 @@ class Likeness:
 
     def keep(self, P: Any) -> None:
         """This is the matrix that later ones are compared with.  Collective."""
-        if P.getType() not in _READABLE:
+        if not _readable(P):
             self.reset()
             return
         if self._diagonal is not None and self._diagonal.getSizes() != P.getSizes()[0]:
@@ -52,7 +57,7 @@ class Likeness:
         float or None
             0 for a multiple of the matrix; None where nothing can be compared.
         """
-        if self._diagonal is None or P.getType() not in _READABLE:
+        if self._diagonal is None or not _readable(P):
             return None
         total = self._look(P, self._now)
         self._now.pointwiseDivide(self._now, self._diagonal)
