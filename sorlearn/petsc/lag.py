@@ -79,7 +79,8 @@ class Lag:
             self.tally = _tallies.setdefault(kin(self._prefix), self.tally)
         path, option = settings.journal, f"-{self._prefix}lag_journal"
         journal = Journal(path, self._prefix, option, records.line) if path else None
-        self._log = records.Log(self._prefix, say if settings.monitor else None, journal)
+        if settings.monitor or journal:
+            self._log = records.Log(self._prefix, say if settings.monitor else None, journal)
 
     def setUp(self, pc: Any) -> None:
         """There is a new matrix.  Collective."""
@@ -209,7 +210,7 @@ class Lag:
         self._count(outcome)
 
     def _count(self, outcome: Any) -> None:
-        record = self._upkeep.count(outcome)
+        record = self._upkeep.count(outcome, self._log is not None)
         if record is not None and self._log is not None:
             self._log.write(record)
 

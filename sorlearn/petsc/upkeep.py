@@ -130,13 +130,13 @@ class Upkeep:
         if self.applications > 1:
             self._readings.later(perf_counter() - self._settled, self.applications - 1)
 
-    def count(self, outcome: Outcome | None) -> LagRecord | None:
+    def count(self, outcome: Outcome | None, wanted: bool) -> LagRecord | None:
         """Close a solve or, where nobody says when one ends, all since the last matrix.  Collective.
 
         Returns
         -------
         LagRecord or None
-            None where the preconditioner wasn't applied at all.
+            None unless it is wanted, and where the preconditioner wasn't applied at all.
         """
         if not self.applications:
             return None
@@ -150,7 +150,7 @@ class Upkeep:
             rule.failed()
         if outcome is not None and outcome.iterations and not outcome.rescued:
             self.per_iteration = max(self.applications / outcome.iterations, 1.0)
-        record = self._record(age, outcome)
+        record = self._record(age, outcome) if wanted else None
         self._first, self.applications = False, 0
         return record
 
