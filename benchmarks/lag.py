@@ -4,7 +4,8 @@
 
 CPU time of all solves, set-ups included, largest of all ranks; the runs of one line alternate, and ratios are medians
 over the rounds.  Fixed lags are the same class with `-lag_solves`; set-up in every step is PETSc's own PC.  *Unlike*
-has matrices that have nothing in common but their pattern.
+has matrices that have nothing in common but their pattern, *wandering* convection and time steps that change much from
+one to the next.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 import scipy.sparse as sp
 from applications import lognormal, squares
 from petsc4py import PETSc
-from sequences import Instance, checkerboard, diffusion, gmres, heat2d
+from sequences import Instance, checkerboard, convection, diffusion, gmres, heat2d
 
 LAGS = (2, 4, 8, 16, 32, 64, 1000)
 GAMG = "-{}pc_type gamg -{}pc_gamg_reuse_interpolation 0 -{}mg_levels_ksp_type richardson -{}mg_levels_pc_type sor"
@@ -56,18 +57,29 @@ def heat3d(seed: int, n: int = 31) -> Iterator[Instance]:
             yield Instance((sp.eye(n**3) + strength * (1.3 + np.sin(0.1 * t)) * L).tocsr(), source.ravel())
 
 
+def swelling(seed: int, n: int = 99) -> Iterator[Instance]:
+    """Upwind convection–diffusion; the wind rises and falls over one and a half decades in 300 steps."""
+    rng, t = np.random.default_rng(seed), 0
+    while True:
+        speed = 10 ** (0.75 - 0.75 * np.cos(2 * np.pi * t / 300))
+        yield Instance((sp.eye(n * n) + 100 * convection(n, (0.8 * speed, 0.6 * speed))).tocsr(),
+                       rng.standard_normal(n * n))  # fmt: skip
+        t += 1
+
+
 def _factors(complete: str, incomplete: str, levels: int) -> dict[str, str]:
     return {incomplete: LEVELS.format("{}", incomplete, levels), complete: f"-{{}}pc_type {complete}"}
 
 
 SYMMETRIC = {**_factors("cholesky", "icc", 3), "hypre": HYPRE, "gamg": GAMG, "mg": MG}
+UNSYMMETRIC = {**_factors("lu", "ilu", 3), "hypre": HYPRE, "gamg": GAMG, "mg": MG}
 PROBLEMS = {
     "heat2d 100": Problem(heat2d(100), (99, 99), 1000, CG, SYMMETRIC),
     "heat2d 200": Problem(heat2d(200), (199, 199), 1000, CG, SYMMETRIC),
     "heat3d 31": Problem(heat3d, (31,) * 3, 200, CG,
                          {"icc": LEVELS.format("{}", "icc", 1), "hypre": HYPRE, "gamg": GAMG, "mg": MG}),
-    "convdiff 99": Problem(lambda seed: gmres(seed, 99), (99, 99), 300, GMRES,
-                           {**_factors("lu", "ilu", 3), "hypre": HYPRE, "gamg": GAMG, "mg": MG}),
+    "convdiff 99": Problem(swelling, (99, 99), 300, GMRES, UNSYMMETRIC),
+    "wandering": Problem(lambda seed: gmres(seed, 99), (99, 99), 300, GMRES, UNSYMMETRIC),
     "unlike": Problem(lambda seed: checkerboard(seed, 64), (64, 64), 200, CG, SYMMETRIC),
 }  # fmt: skip
 

@@ -12,6 +12,7 @@ from .clib import library
 
 #: Types that change the operator or the right-hand side around a solve, and have next to no set-up or a fixed one.
 _AROUND_A_SOLVE = ("eisenstat", "bddc", "deflation")
+_failed_reason = library().PCGetFailedReason
 
 
 def reuses(pc: Any) -> bool:
@@ -35,6 +36,8 @@ class Wrapped:
     def __init__(self) -> None:
         self.pc: Any = None
         self._failed = False
+        self._reason = ctypes.c_int()
+        self._reason_place = ctypes.byref(self._reason)
 
     def set_up(self, outer: Any, anew: bool) -> None:
         """Set it up for the outer PC's operators, from nothing if `anew`.  Collective.
@@ -78,8 +81,8 @@ class Wrapped:
 
     def _pass_on_failure(self, outer: Any) -> None:
         """Make its PCFailedReason the outer PC's; KSPs ask for it."""
-        reason = ctypes.c_int()
-        library().PCGetFailedReason(ctypes.c_void_p(self.pc.handle), ctypes.byref(reason))
+        reason = self._reason
+        _failed_reason(ctypes.c_void_p(self.pc.handle), self._reason_place)
         if reason.value or self._failed:
             library().PCSetFailedReason(ctypes.c_void_p(outer.handle), reason)
         self._failed = bool(reason.value)
