@@ -159,8 +159,14 @@ def test_a_matrix_that_does_not_change_is_set_up_once():
     assert (context(ksp).tally.set_ups, context(ksp).tally.solves) == (1, 20)
 
 
+@pytest.fixture
+def worth_twenty(monkeypatch):
+    """Clocks by which every set-up is worth twenty applications, however busy the machine is."""
+    monkeypatch.setattr("sorlearn.tuning.worth.Worth.agree", lambda self, readings, fresh: 20.0)
+
+
 @pytest.mark.parallel(1, 2, 4)
-def test_a_matrix_that_hardly_changes_is_not_set_up_for_again():
+def test_a_matrix_that_hardly_changes_is_not_set_up_for_again(worth_twenty):
     A = laplacian(N)
     ksp = lagged(A, DIRECT, ksp_norm_type="unpreconditioned")
     for seed in range(40):
@@ -169,7 +175,7 @@ def test_a_matrix_that_hardly_changes_is_not_set_up_for_again():
         ksp.solve(b, x)
         assert true_residual(A, b, x) < 1e-5
     tally = context(ksp).tally
-    assert tally.set_ups < 20 and tally.solves == 40
+    assert tally.set_ups < 5 and tally.solves == 40
 
 
 @pytest.mark.parallel(1, 2)
@@ -294,7 +300,7 @@ def test_ranks_with_clocks_of_their_own_decide_alike(monkeypatch):
 
 
 @pytest.mark.parallel(1, 2)
-def test_blocks_whose_solver_does_not_iterate_are_decided_for_by_what_the_outer_one_applies(tmp_path):
+def test_blocks_whose_solver_does_not_iterate_are_decided_for_by_what_the_outer_one_applies(worth_twenty):
     A = laplacian(N)
     A.setBlockSize(2)
     typed = "-pc_type fieldsplit -pc_fieldsplit_type additive"
@@ -311,7 +317,7 @@ def test_blocks_whose_solver_does_not_iterate_are_decided_for_by_what_the_outer_
         ksp.solve(b, x)
         assert true_residual(A, b, x) < 1e-4
     for sub in ksp.getPC().getFieldSplitSubKSP():
-        assert context(sub).tally.set_ups < 15
+        assert context(sub).tally.set_ups < 5
         assert context(sub).position.startswith(
             "decided by the applications between two matrices, and nothing is repaired: preonly does not iterate"
         )
