@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="paper", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="all of it, small, in under two minutes")
     parser.add_argument("--most", type=int, default=400, help="largest n_x of the heat equation (default: 400)")
-    parser.add_argument("--long", type=int, default=400, help="largest n_x with 5000 steps, not 1000 (default: 400)")
+    parser.add_argument("--long", type=int, default=400, help="largest n_x with 3 trials of 5000 steps, not 1 of 1000")
     parser.add_argument("--figures", type=Path, default=style.FIGURES, help="where figures and paper.json go")
     parser.add_argument("experiments", nargs="*", metavar="experiment", help=f"some of {', '.join(EXPERIMENTS)}")
     given = parser.parse_args()

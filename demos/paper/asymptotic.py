@@ -93,9 +93,9 @@ def against_shift(step: float, shifts: int) -> dict[str, Any]:
 
 
 def cells(quick: bool) -> list[Cell]:
-    step, shifts = (0.05, 7) if quick else (0.01, 97)
+    step, coarse, shifts = (0.05, 0.05, 7) if quick else (0.01, 0.02, 25)
     return [Cell("asymptotic, ω", against_omega, (step,), 0.06 / step),
-            Cell("asymptotic, shifts", against_shift, (step, shifts), 0.006 * shifts / step)]  # fmt: skip
+            Cell("asymptotic, shifts", against_shift, (coarse, shifts), 0.006 * shifts / coarse)]  # fmt: skip
 
 
 def main(quick: bool = False, folder: str | None = None) -> dict[str, Any]:

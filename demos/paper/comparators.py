@@ -38,7 +38,7 @@ def instances(variance: str, trials: int, step: float) -> dict[str, Any]:
 
 
 def cells(quick: bool) -> list[Cell]:
-    trials, step = (6, 0.05) if quick else (40, 0.01)
+    trials, step = (6, 0.05) if quick else (40, 0.02)
     return [Cell(f"comparators, {name}", instances, (name, trials, step), 0.006 * trials / step) for name in SHIFTS]
 
 

@@ -37,7 +37,7 @@ def costs(step: float, samples: int) -> dict[str, Any]:
 
 
 def cells(quick: bool) -> list[Cell]:
-    step, samples = (0.02, 5) if quick else (0.001, 40)
+    step, samples = (0.02, 5) if quick else (0.004, 40)
     return [Cell("degenerate", costs, (step, samples), 1.2e-4 * samples / step)]
 
 

@@ -26,8 +26,8 @@ OMEGAS = np.round(np.arange(1.0, 1.985, 0.02), 2)
 FIXED = (1.0, 1.3, 1.5, 1.75, 1.95)
 KAPPA = (0.0, 10.0)
 #: Every so many steps of a period is solved at all ω, by n_x; and the seconds of both kinds of cells.
-EVERY = {25: 1, 50: 1, 100: 2, 200: 10, 400: 20}
-SECONDS = {25: (10, 30), 50: (30, 60), 100: (60, 110), 200: (110, 800), 400: (420, 6000)}
+EVERY = {25: 2, 50: 2, 100: 5, 200: 10, 400: 20}
+SECONDS = {25: (5, 30), 50: (15, 60), 100: (25, 110), 200: (110, 800), 400: (420, 6000)}
 PAPERS = ("tsallis_inf", "tsallis_inf_cb", "chebcb", "spectral_exp3")
 PLUGIN = {"auto": {}, "auto, no context": {"pc_sorlearn_context": "none"}}
 LEARNERS = (*PAPERS, *PLUGIN)
@@ -36,15 +36,15 @@ CONTOUR = 100
 
 
 def cells(quick: bool, most: int = 400, long: int = 400) -> list[Cell]:
-    """Two cells a grid, up to n_x = `most`: all fixed ω, and all learners, for one period only beyond n_x = `long`."""
+    """Two cells a grid up to n_x = `most`: all fixed ω; all learners, one trial of one period beyond n_x = `long`."""
     if quick:
         return [cell for n_x in (16, 25) for cell in (Cell(f"heat2d, n_x = {n_x}, fixed", fixed, (n_x, 50, 1000), 2),
                 Cell(f"heat2d, n_x = {n_x}, learned", learned, (n_x, 1000, 1), 3))]  # fmt: skip
     found = []
     for n_x, every in EVERY.items():
-        steps = T if n_x <= long else PERIOD
-        work = (fixed, (n_x, every, PERIOD)), (learned, (n_x, steps, 3))
-        seconds = SECONDS[n_x][0], SECONDS[n_x][1] * steps / T
+        steps, trials = (T, 3) if n_x <= long else (PERIOD, 1)
+        work = (fixed, (n_x, every, PERIOD)), (learned, (n_x, steps, trials))
+        seconds = SECONDS[n_x][0], SECONDS[n_x][1] * steps * trials / (3 * T)
         found += [Cell(f"heat2d, n_x = {n_x}, {f.__name__}", f, given, s) for (f, given), s in zip(work, seconds)]
     return found[: 2 * sum(n_x <= most for n_x in EVERY)]
 

@@ -17,7 +17,7 @@ from .contenders import CG, LEARNED
 from .heat import march
 
 RTOLS = (1e-1, 1e-2, 1e-4)
-OMEGAS = np.round(np.arange(1.0, 1.96, 0.05), 2)
+OMEGAS = np.round(np.arange(1.0, 1.96, 0.1), 2)
 NAMES = ("ω = 1", "best fixed ω", "auto", "tsallis_inf")
 
 
@@ -79,7 +79,7 @@ def steps(n_x: int, count: int, rtol: float) -> dict[str, Any]:
 
 
 def cells(quick: bool) -> list[Cell]:
-    n_x, count = (20, 100) if quick else (50, 200)
+    n_x, count = (20, 100) if quick else (50, 100)
     return [Cell(f"inexact, {rtol:g}", steps, (n_x, count, rtol), 1 if quick else 30) for rtol in RTOLS]
 
 

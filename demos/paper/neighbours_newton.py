@@ -110,7 +110,7 @@ def march(n_x: int, steps: int, seed: int, tolerances: str) -> dict[str, Any]:
 
 
 def cells(quick: bool) -> list[Cell]:
-    n_x, steps, seeds = (16, 25, 1) if quick else (32, 200, 1)
+    n_x, steps, seeds = (16, 25, 1) if quick else (32, 120, 1)
     return [Cell(f"newton, tolerances {kind}, seed {seed}", march, (n_x, steps, seed, kind), 3 if quick else 35)
             for kind in ("changing", "constant") for seed in range(seeds)]  # fmt: skip
 

@@ -126,7 +126,7 @@ def trial(problems: int, seed: int) -> dict[str, Any]:
 
 
 def cells(quick: bool) -> list[Cell]:
-    problems, seeds = (4, 1) if quick else (40, 2)
+    problems, seeds = (4, 1) if quick else (15, 1)
     return [Cell(f"robertson, seed {seed}", trial, (problems, seed), 0.8 * problems) for seed in range(seeds)]
 
 

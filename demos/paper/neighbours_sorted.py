@@ -20,7 +20,7 @@ from .contenders import CG, LEARNED, Contender, matrix, vector
 
 WAVES = 4  # in each direction
 STRENGTH = 1.5
-OMEGAS = np.round(np.arange(1.0, 1.96, 0.05), 2)
+OMEGAS = np.round(np.arange(1.0, 1.96, 0.1), 2)
 ORDERS = ("as drawn", "sorted")
 HPDDM = {"ksp_type": "hpddm", "ksp_hpddm_type": "gcrodr", "ksp_gmres_restart": 40, "ksp_hpddm_recycle": 20,
          "ksp_pc_side": "right", "pc_type": "sor"}  # fmt: skip
@@ -92,7 +92,7 @@ def instances(n: int, count: int, seed: int, start: str) -> dict[str, Any]:
 
 
 def cells(quick: bool) -> list[Cell]:
-    n, count = (16, 20) if quick else (64, 100)
+    n, count = (16, 20) if quick else (48, 60)
     return [Cell(f"sorted, {start}", instances, (n, count, 0, start), 1 if quick else 40) for start in STARTS]
 
 

@@ -65,7 +65,7 @@ def sequence(n_x: int, steps: int, seed: int) -> dict[str, Any]:
 
 
 def cells(quick: bool) -> list[Cell]:
-    n_x, steps, seeds = (20, 400, 1) if quick else (50, 2000, 2)
+    n_x, steps, seeds = (20, 400, 1) if quick else (50, 1500, 1)
     return [Cell(f"vector of contexts, seed {seed}", sequence, (n_x, steps, seed), 3 if quick else 25)
             for seed in range(seeds)]  # fmt: skip
 
