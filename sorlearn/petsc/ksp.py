@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 from typing import Any
 
 from petsc4py import PETSc
 
-from . import delegate, tolerances, usertest
+from . import alive, delegate, tolerances, usertest
 from .clib import library
 from .pc import PC
 
 #: Options of the outer KSP that don't concern the iteration, or that the outer KSP takes care of.
 _OUTER = ("type", "python_type", "monitor", "view", "converged_reason", "converged_rate", "error_if_not_converged",
           "guess", "knoll", "norm_type", "pc_side", "diagonal_scale")  # fmt: skip
-_live: dict[int, KSP] = {}
 
 
 class KSP:
@@ -41,7 +39,7 @@ class KSP:
             pc.setPythonContext(PC())
             pc.setFromOptions()
         self.destroy(ksp)
-        _live[ksp.handle] = self
+        alive.enter(ksp)
         self.inner = PETSc.KSP().create(ksp.comm)
         self.inner.setOptionsPrefix(prefix + "sorlearn_")
         self.inner.incrementTabLevel(1, parent=ksp)
@@ -143,7 +141,7 @@ class KSP:
 
     def destroy(self, ksp: Any) -> None:
         """Destroy the inner KSP."""
-        _live.pop(ksp.handle, None)
+        alive.leave(ksp)
         delegate.stand_alone(ksp)
         if self.inner is not None:
             self.inner.destroy()
@@ -182,13 +180,3 @@ def _set_from(inner: Any, prefix: str) -> None:
             if used.value:
                 database.getString(outer + option, "")  # so that -options_left doesn't list it
             database.delValue(own + option)
-
-
-def _at_exit() -> None:
-    """Let go of solvers that are still alive: on 3.18 they would crash the interpreter's end."""
-    if PETSc.Sys.isInitialized() and not PETSc.Sys.isFinalized():
-        for handle in list(_live):
-            library().KSPSetType(ctypes.c_void_p(handle), b"preonly")
-
-
-atexit.register(_at_exit)

@@ -14,8 +14,7 @@ from ..records import lag as records
 from ..records.journal import Journal
 from ..tuning.decision import Decision
 from ..tuning.registry import kin
-from . import position, reading
-from .pc import _estimates, _live
+from . import alive, position, reading
 from .rescue import Rescue
 from .say import say
 from .upkeep import Upkeep
@@ -61,7 +60,7 @@ class Lag:
 
     def setFromOptions(self, pc: Any) -> None:
         """Read and check the options.  Collective; raises OptionError on all ranks."""
-        _live[pc.handle] = self
+        alive.enter(pc)
         self._read, self._prefix = True, pc.getOptionsPrefix() or ""
         database = PETSc.Options(self._prefix)
         settings = reading.settings(pc.comm, self._prefix, database, self.overrides, LagSettings)
@@ -86,7 +85,7 @@ class Lag:
         """There is a new matrix.  Collective."""
         if not self._read:
             self.setFromOptions(pc)
-        _live[pc.handle] = self
+        alive.enter(pc)
         if not self._seen:
             self._count(None)
         self._mark = 0
@@ -102,7 +101,7 @@ class Lag:
     def destroy(self, pc: Any) -> None:
         """The end of the PC, or of its Python context."""
         self.reset(pc)
-        _live.pop(pc.handle, None)
+        alive.leave(pc)
 
     def view(self, pc: Any, viewer: Any) -> None:
         """What `-ksp_view` shows."""
@@ -160,7 +159,7 @@ class Lag:
             self._mark = 0
             upkeep.start_over(pc, self._anew)
             return
-        if _estimates(ksp):
+        if position.estimates_eigenvalues(ksp):
             return
         rescue.give_back()
         self._active = self._seen = self._sees(ksp)
@@ -197,7 +196,7 @@ class Lag:
     def postSolve(self, pc: Any, ksp: Any, b: Any, x: Any) -> None:
         """Repair what a kept set-up has left, and count.  Collective."""
         rescue, upkeep = self._rescue, self._upkeep
-        if rescue.nested or not self._active or _estimates(ksp):
+        if rescue.nested or not self._active or position.estimates_eigenvalues(ksp):
             return
         upkeep.ended()
         rescue.give_back()

@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
-import atexit
-import ctypes
 from collections.abc import Sequence
-from math import log10
 from time import perf_counter
 from typing import Any, Callable
 
 from petsc4py import PETSc
 
 from ..errors import MatrixError
-from ..learners import Context, learner_class
+from ..learners import Context
 from ..options import Settings
-from ..tuning.record import Outcome, Solve, SolveRecord
-from . import position, reading, say
-from .clib import library
+from ..tuning.record import SolveRecord
+from . import alive, position, reading, say
+from .clock import Clock
 from .fast import missing
-from .rescue import Rescue, first_residual, keep_first_residual
+from .rescue import Rescue
 from .sor import ONLY_ONE, Sweeps
-from .tuned import Tuned, note_held
+from .standing import Standing
+from .tuned import Tuned
 from .unattended import Unattended
 
-_UNPRECONDITIONED = int(PETSc.KSP.NormType.UNPRECONDITIONED)
 #: KSPConvergedReason of a trust region: STEP_LENGTH (or a constraint), NEG_CURVE.
 _REGION = (5, 6)
-#: Digits that are asked for where nobody says how many.
-_DIGITS = 8.0
 #: Callbacks that fast.c stands in for, unless a subclass has its own.
 _REPLACED = ("setUp", "apply", "applyTranspose", "preSolve", "postSolve")
-#: PETSC_ERR_SUP, and PETSC_ERR_PYTHON of either version: behind that is an exception of the application's.
-_NO_SUPPORT, _PYTHON = 56, (-1, 101)
-_live: dict[int, PC] = {}
-
-
-def _estimates(ksp: Any) -> bool:
-    """Whether this is the KSP by which a Chebyshev iteration estimates eigenvalues: the safe ω's must serve all."""
-    return "esteig_" in (ksp.getOptionsPrefix() or "")
+#: PETSC_ERR_SUP.
+_NO_SUPPORT = 56
 
 
 class PC:
@@ -52,22 +41,17 @@ class PC:
 
     Attributes
     ----------
-    omega : float
-        Relaxation factor in use.
     context : float, sequence of float, callable or None
         A user's context: a number or several, to be set before each solve, or a function that returns them.
     guarded : bool
         Whether `sorlearn.KSP` runs the solves, which cuts trials off when they get too dear.
-    position : str
-        Whether a choice of ω can be judged here, and why not.
     """
 
     def __init__(self, overrides: dict[str, Any] | None = None):
         self.overrides = overrides or {}
         self.context: float | Sequence[float] | Callable[[], Any] | None = None
         self.guarded = False
-        self.position = "omega held: no KSP has called it so far"
-        self._held: position.Held | None = None
+        self._standing = Standing()
         self._unattended = Unattended()
         self.omega = 1.0
         self._prefix = ""
@@ -76,10 +60,8 @@ class PC:
         self._tuned: Tuned | None = None
         self._rescue = Rescue()
         self._active = self._only_one = False
-        self._began = self._own = self._flops = 0.0
+        self._clock = Clock()
         self._count_down(1)
-        self._ksp: tuple[int, int] = (0, 0)
-        self._measured = False
         self._A: Any = None
 
     @property
@@ -92,6 +74,11 @@ class PC:
         self._omega = self._unattended.state.omega = omega
 
     @property
+    def position(self) -> str:
+        """Whether a choice of ω can be judged here, and why not."""
+        return self._standing.text
+
+    @property
     def records(self) -> tuple[SolveRecord, ...]:
         """The last 1000 solves, on rank 0; empty on the other ranks."""
         session = self._tuned.session if self._tuned else None
@@ -101,7 +88,7 @@ class PC:
 
     def setFromOptions(self, pc: Any) -> None:
         """Read and check the options.  Collective; raises OptionError on all ranks."""
-        _live[pc.handle] = self
+        alive.enter(pc)
         self._prefix = pc.getOptionsPrefix() or ""
         database = PETSc.Options(self._prefix)
         settings = reading.settings(pc.comm, self._prefix, database, self.overrides)
@@ -117,7 +104,7 @@ class PC:
         """Look at a new matrix.  Collective."""
         if self._settings is None:
             self.setFromOptions(pc)
-        _live[pc.handle] = self
+        alive.enter(pc)
         if not self._rescue.nested:
             self._A = None
         kind = pc.getOperators()[1].getType()
@@ -132,7 +119,8 @@ class PC:
         self._unattended.stop()
         if self._tuned is not None:
             self._tuned.leave()
-        self._tuned, self._ksp = None, (0, 0)
+        self._tuned = None
+        self._standing.forget()
 
     def reset(self, pc: Any) -> None:
         """Let go of all that belongs to a matrix, and give back what was learned."""
@@ -145,7 +133,7 @@ class PC:
         """The end of the PC, or of its Python context."""
         self.reset(pc)
         self._unattended.detach(pc)
-        _live.pop(pc.handle, None)
+        alive.leave(pc)
 
     def view(self, pc: Any, viewer: Any) -> None:
         """What `-ksp_view` shows."""
@@ -153,7 +141,7 @@ class PC:
             return
         self._take_back()
         session = self._tuned.session if self._tuned else None
-        for line in say.state(self._settings, self.omega, self.position, self._held, self._sweeps, session, missing()):
+        for line in say.state(self._settings, self.omega, self._standing, self._sweeps, session, missing()):
             viewer.printfASCII(f"  {line}\n")
 
     # -- application
@@ -188,12 +176,6 @@ class PC:
         """Look after something after so many applications, 0 for never; what fails fast.c passes on by itself."""
         self._countdown = self._unattended.state.countdown = applications
 
-    def _fails(self, error: PETSc.Error) -> bool:
-        """Whether fast.c returns this error's code; petsc4py alone has one for all that is raised in Python."""
-        if self._unattended.attached and error.ierr not in _PYTHON and error.__cause__ is None:
-            self._unattended.state.error = error.ierr
-        return bool(self._unattended.state.error)
-
     def applyTranspose(self, pc: Any, x: Any, y: Any) -> None:
         """y = M⁻ᵀx, for symmetric matrices and sweeps.  Collective."""
         self._rescue.applied_transpose = True
@@ -204,7 +186,7 @@ class PC:
         except (MatrixError, PETSc.Error) as error:
             say.explain(pc, self._prefix, self._sweeps, error)
             refusal = PETSc.Error(_NO_SUPPORT) if isinstance(error, MatrixError) else error  # PCSOR's code
-            if not self._fails(refusal):
+            if not self._unattended.returns(refusal):
                 raise refusal from (error if refusal is not error else None)
 
     # -- around a solve
@@ -217,7 +199,7 @@ class PC:
         if rescue.nested:
             self.omega = rescue.omega
             return
-        if _estimates(ksp):
+        if position.estimates_eigenvalues(ksp):
             self.omega = 1.0 if self._only_one else self._settings.omega
             return
         rescue.give_back()
@@ -225,7 +207,8 @@ class PC:
         if (self._active or self._unattended.state.running) and self._tuned is not None:
             self._tuned.decide_next()  # the solve before ended in an error
         self._unattended.stop()
-        self._active = self._learns(ksp) and not self._only_one
+        judged = self._standing.judges(ksp, self._prefix, self._settings, self.guarded, rescue.repairable)
+        self._active = judged and not self._only_one
         if not self._active:
             self.omega, self._A = 1.0 if self._only_one else self._settings.omega, None
             self._unattended.hold(ksp)
@@ -233,14 +216,12 @@ class PC:
         self._A = pc.getOperators()[1]
         if self._tuned is None:
             self._enter(ksp)
-        decision = self._tuned.before(ksp, self._A, self._known, self._measured)
+        decision = self._tuned.before(ksp, self._A, self._known, self._standing.measured)
         self.omega = decision.omega
         rescue.prepare(ksp, x, decision)
         if rescue.watches:
             self._count_down(1)
-        self._flops = PETSc.Log.getFlops() if self._settings.cost == "flops" else 0.0
-        self._began = perf_counter()
-        self._own = self._began - began
+        self._clock.start(began, self._settings.cost == "flops")
 
     def _known(self) -> Context | None:
         return reading.context(self._A.comm, self._prefix, self._settings, self.context)
@@ -251,35 +232,18 @@ class PC:
         self._tuned.unattended = self._unattended.attached
         self._tuned.enter(ksp, self._A.getSize())
 
-    def _learns(self, ksp: Any) -> bool:
-        """Whether a choice of ω can be judged by this KSP's solves."""
-        norm = int(ksp.norm_type)
-        if (ksp.handle, norm) != self._ksp:
-            self._ksp = (ksp.handle, norm)
-            self._measured = norm != _UNPRECONDITIONED
-            self._stand(position.why_held(ksp, self.guarded) if self._rescue.repairable else position.SCALED)
-            if self._held is None:
-                keep_first_residual(ksp)
-        return self._held is None
-
-    def _stand(self, held: position.Held | None) -> None:
-        self._held = held
-        learns = learner_class(self._settings.learner).learns
-        self.position = f"omega held: {held.why}" if held else "learning" if learns else "omega as given"
-        if self._settings.summary:
-            note_held(self._prefix, self._settings, held and f"{held.why}; remedy: {held.remedy}")
-
     def postSolve(self, pc: Any, ksp: Any, b: Any, x: Any) -> None:
         """Repair what a trial has left, and learn.  Collective."""
         if self._rescue.nested:
             return
         if self._unattended.state.running:
-            self._take_over(pc)
+            self._clock.resume(self._unattended.take_over(self._tuned, self._rescue))
+            self._A, self._active = pc.getOperators()[1], True
         if self._active:
             try:
                 self._end(ksp, b, x)
             except PETSc.Error as error:
-                if not self._fails(error):
+                if not self._unattended.returns(error):
                     raise
 
     def _take_back(self) -> None:
@@ -287,27 +251,18 @@ class PC:
         if self._tuned is not None:
             self._unattended.take_back(self._tuned)
 
-    def _take_over(self, pc: Any) -> None:
-        """Finish a solve that fast.c has begun, and that isn't what it should be."""
-        state, tuned = self._unattended.state, self._tuned
-        self._take_back()
-        tuned.repeat_as(state.chosen, state.rho, state.left)
-        self._rescue.take_over(tuned.decision, bool(state.limited), bool(state.transposed))
-        self._A, self._active = pc.getOperators()[1], True
-        self._began, self._own = perf_counter() - state.elapsed, 0.0
-        self._unattended.stop()
-
     def _end(self, ksp: Any, b: Any, x: Any) -> None:
-        rescue, tuned = self._rescue, self._tuned
-        seconds = perf_counter() - self._began
+        rescue, tuned, clock = self._rescue, self._tuned, self._clock
+        clock.stop()
         rescue.give_back()
         reason = ksp.getConvergedReason()
         try:
             iterations = ksp.getIterationNumber()
             if tuned.repeats and reason > 0 and not rescue.unlike(iterations):
-                solve = Solve(Outcome(iterations, reason), seconds=seconds)
+                solve = clock.plain(iterations, reason)
             else:
-                solve = self._finish(ksp, b, x, seconds)
+                solve = clock.told(ksp, tuned.decision)
+                solve = solve._replace(outcome=rescue.finish(ksp, b, x, self._sweeps.sweep))
         except BaseException:  # the application's, out of a repeat: as from a solve of its own
             tuned.decide_next()
             raise
@@ -315,29 +270,8 @@ class PC:
             self._A, self._active = None, False
             self._count_down(0 if self._unattended.attached else 1)
             self.omega = tuned.decision.omega  # not that of a repeat
-        tuned.after(solve, self._own + perf_counter() - self._began - seconds)
+        tuned.after(solve, clock.own())
         if reason in _REGION:
-            self._stand(position.TRUST_REGION)
+            self._standing.hold(position.TRUST_REGION, self._prefix, self._settings)
         else:
             self._unattended.hand_over(ksp, tuned, rescue)
-
-    def _finish(self, ksp: Any, b: Any, x: Any, seconds: float) -> Solve:
-        before, after, (rtol, atol, _, _) = first_residual(ksp), ksp.getResidualNorm(), ksp.getTolerances()
-        decision, target = self._tuned.decision, None
-        if before and not ksp.guess_nonzero:
-            target = max(rtol * 10.0**-decision.tighten * before, atol * 10.0**-decision.tighten_atol)
-        asked = -log10(rtol) if 0.0 < rtol < 1.0 else _DIGITS
-        flops = PETSc.Log.getFlops() - self._flops if self._settings.cost == "flops" else 0.0
-        outcome = self._rescue.finish(ksp, b, x, self._sweeps.sweep)
-        return Solve(outcome, before, after, target, asked, seconds, flops)
-
-
-def _at_exit() -> None:
-    """Save, and let go of PCs that are still alive: on 3.18 they would crash the interpreter's end."""
-    if PETSc.Sys.isInitialized() and not PETSc.Sys.isFinalized():
-        for handle in list(_live):
-            if handle in _live:  # one inside another goes with it
-                library().PCSetType(ctypes.c_void_p(handle), b"none")
-
-
-atexit.register(_at_exit)

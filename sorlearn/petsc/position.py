@@ -72,6 +72,11 @@ def inside_unflexible(prefix: str, outermost: int = 1) -> bool:
     return False
 
 
+def estimates_eigenvalues(ksp: Any) -> bool:
+    """Whether this is the KSP by which a Chebyshev iteration estimates eigenvalues: the safe ω's must serve all."""
+    return "esteig_" in (ksp.getOptionsPrefix() or "")
+
+
 class Held(NamedTuple):
     """Why ω is held, and what the user can do about it."""
 

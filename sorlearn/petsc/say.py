@@ -46,17 +46,16 @@ def only_one(prefix: str, kind: str) -> None:
     once(PETSc.COMM_WORLD, prefix, text)
 
 
-def state(
-    settings: Any, omega: float, position: str, held: Any, sweeps: Any, session: Any, slow: str
-) -> list[str]:
-    """The lines of `-ksp_view`; `held` says why ω is, `session` is None on ranks other than the first.
+def state(settings: Any, omega: float, standing: Any, sweeps: Any, session: Any, slow: str) -> list[str]:
+    """The lines of `-ksp_view`; `session` is None on ranks other than the first.
 
     `slow` says why every solve and iteration comes to Python, or nothing.
     """
     space, solves = settings.space(), f", {session.solves} solves so far" if session else ""
+    held = standing.held
     reasons = [f"remedy: {held.remedy}"] if held else session.review.reasons() if session else []
     return [
-        f"sorlearn: learner {settings.learner}, {position}{solves}",
+        f"sorlearn: learner {settings.learner}, {standing.text}{solves}",
         f"omega = {omega:g} in [{space.omega_min:g}, {space.omega_max:g}], safe omega = {settings.omega:g}, "
         f"cost {settings.cost}",
         f"SOR: {sweeps}",

@@ -5,12 +5,17 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
+from petsc4py import PETSc
+
 from ..tuning.record import Outcome, Passed, Solve
 from . import fast
 from .context import identity
 from .rescue import Rescue
 from .sor import Sweeps
 from .tuned import Tuned
+
+#: PETSC_ERR_PYTHON of either version: behind that is an exception of the application's.
+_PYTHON = (-1, 101)
 
 
 class Unattended:
@@ -77,6 +82,21 @@ class Unattended:
         state.u, state.gap, state.scale, state.epsilon = course.u, course.gap, course.scale, course.epsilon
         state.weight, state.farthest = course.weight, course.farthest
         state.u_low, state.u_high, state.u_least, state.u_most = course.u_least, course.u_most, *plan.u_range
+
+    def take_over(self, tuned: Tuned, rescue: Rescue) -> float:
+        """Let Python finish a solve that isn't what it should be; returns the seconds that it took."""
+        state = self.state
+        self.take_back(tuned)
+        tuned.repeat_as(state.chosen, state.rho, state.left)
+        rescue.take_over(tuned.decision, bool(state.limited), bool(state.transposed))
+        self.stop()
+        return float(state.elapsed)
+
+    def returns(self, error: PETSc.Error) -> bool:
+        """Whether C returns this error's code; petsc4py alone has one for all that is raised in Python."""
+        if self.attached and error.ierr not in _PYTHON and error.__cause__ is None:
+            self.state.error = error.ierr
+        return bool(self.state.error)
 
     def take_back(self, tuned: Tuned) -> None:
         """Account for what has gone by."""

@@ -1,0 +1,58 @@
+"""Where one PC stands: whether choices of ω can be judged by the solves of the KSP that calls it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from petsc4py import PETSc
+
+from ..learners import learner_class
+from ..options import Settings
+from . import position
+from .rescue import keep_first_residual
+from .tuned import note_held
+
+_UNPRECONDITIONED = int(PETSc.KSP.NormType.UNPRECONDITIONED)
+
+
+class Standing:
+    """Asks once for each KSP and norm.
+
+    Attributes
+    ----------
+    held : position.Held or None
+        Why ω is held, if it is.
+    text : str
+        The same for `-ksp_view`.
+    measured : bool
+        Whether answers at different ω's pass different tests.
+    """
+
+    def __init__(self) -> None:
+        self.held: position.Held | None = None
+        self.text = "omega held: no KSP has called it so far"
+        self.measured = False
+        self._ksp: tuple[int, int] = (0, 0)
+
+    def forget(self) -> None:
+        """Ask again."""
+        self._ksp = (0, 0)
+
+    def judges(self, ksp: Any, prefix: str, settings: Settings, guarded: bool, repairable: bool) -> bool:
+        """Whether a choice of ω can be judged by this KSP's solves."""
+        norm = int(ksp.norm_type)
+        if (ksp.handle, norm) != self._ksp:
+            self._ksp = (ksp.handle, norm)
+            self.measured = norm != _UNPRECONDITIONED
+            self.hold(position.why_held(ksp, guarded) if repairable else position.SCALED, prefix, settings)
+            if self.held is None:
+                keep_first_residual(ksp)
+        return self.held is None
+
+    def hold(self, held: position.Held | None, prefix: str, settings: Settings) -> None:
+        """From now on ω is held for this reason, or isn't (None)."""
+        self.held = held
+        learns = learner_class(settings.learner).learns
+        self.text = f"omega held: {held.why}" if held else "learning" if learns else "omega as given"
+        if settings.summary:
+            note_held(prefix, settings, held and f"{held.why}; remedy: {held.remedy}")
