@@ -188,6 +188,15 @@ def test_a_trial_that_is_cut_off_shows_how_hard_the_systems_are():
     assert baseline.limit() >= TIMES * 900.0
 
 
+def test_what_the_safe_omega_did_after_a_trial_was_cut_off_is_no_loss():
+    baseline = Baseline()
+    play(baseline, [20] * 2, [20] * 2, lambda t: 1.0)
+    limit, before = baseline.limit(), baseline.margin
+    baseline.due()
+    baseline.enter(limit + 900.0, safe=False, ratio=0.1)
+    assert baseline.margin > before - limit - 1.0
+
+
 # -- what it says, and what stays
 
 

@@ -175,13 +175,14 @@ class Baseline(Remembers):
     def _predict(self, cost: float, ratio: float | None, solves: int) -> None:
         """Trials: what the safe ω would have cost is predicted."""
         limit = self.limit()
-        if cost > limit + 1.0 > 1.0 and not self.strict:  # cut off: the rest was the safe ω's
-            self.dearest = max(self.dearest, cost - limit)
-        believed = self._believed(cost, None if self.strict else ratio)
+        believed, seen = self._believed(cost, None if self.strict else ratio), 0.0
+        if cost > limit + 1.0 > 1.0 and not self.strict:  # cut off: the rest was the safe ω's, from a better guess
+            seen = cost - limit
+            self.dearest, believed = max(self.dearest, seen), max(believed, seen)
         if ratio is not None and not self.strict:
             self._follow(believed, self.solves, solves)
         self.estimate += solves * believed
-        self.unseen += solves * believed
+        self.unseen += solves * believed - seen
         self.since += solves
         self.alarm = cost > ALARM * self.trial > 0.0
         self.trial += (1.0 - 0.9**solves) * (cost - self.trial) if self.trial else cost
