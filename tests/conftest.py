@@ -129,11 +129,12 @@ def in_python(monkeypatch):
     monkeypatch.setenv(SWITCH, "0")
 
 
-@pytest.fixture
-def way(request, monkeypatch):
+@pytest.fixture(autouse=True)
+def _way(request, monkeypatch):
     """Either of the two ways that solves go, for tests marked `both_ways`."""
-    monkeypatch.setenv(SWITCH, "1" if request.param == "C" else "0")
-    return request.param
+    way = request.node.callspec.params.get("way") if hasattr(request.node, "callspec") else None
+    if way:
+        monkeypatch.setenv(SWITCH, "1" if way == "C" else "0")
 
 
 @pytest.fixture(autouse=True)
@@ -161,7 +162,7 @@ def pytest_generate_tests(metafunc):
         if "way" not in metafunc.fixturenames:
             metafunc.fixturenames.append("way")
         all_ways = os.environ.get(SWITCH) != "0" or INSIDE in os.environ
-        metafunc.parametrize("way", ["C", "Python"] if all_ways else ["Python"], indirect=True)
+        metafunc.parametrize("way", ["C", "Python"] if all_ways else ["Python"])
 
 
 @pytest.hookimpl(tryfirst=True)

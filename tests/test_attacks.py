@@ -11,6 +11,7 @@ from petsc4py import PETSc
 from systems import fill, laplacian, native, random_rhs, solver, user_test
 
 import sorlearn
+from sorlearn.petsc import fast
 
 pytestmark = pytest.mark.both_ways
 
@@ -81,6 +82,20 @@ def test_after_an_exception_the_tolerances_are_the_users(kind):
     unlock(ksp)
     ksp.solve(*random_rhs(A))
     assert ksp.getTolerances() == (1e-3, 1e-20, 1e5, 77)
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_after_an_exception_the_ksp_is_as_strict_as_the_user_had_it(kind):
+    if fast.library() is None:
+        pytest.skip("without fast.c not before PETSc calls Python again")
+    A = laplacian(20)
+    ksp = interrupted(kind, A, ksp_error_if_not_converged=True)
+    assert ksp.getErrorIfNotConverged()
+    ksp.setErrorIfNotConverged(False)
+    unlock(ksp)
+    for seed in range(5):
+        ksp.solve(*random_rhs(A, seed))
+    assert not ksp.getErrorIfNotConverged()
 
 
 @pytest.mark.parametrize("kind", MAKERS)

@@ -13,6 +13,11 @@
 /* Solves of which all is kept. */
 #define KEPT 64
 
+/* A KSP that raises no error for a failed solve, because a repair comes first; NULL for none. */
+typedef struct {
+  KSP ksp;
+} Lenience;
+
 typedef struct State State;
 struct State {
   State *next;
@@ -39,10 +44,11 @@ struct State {
   int64_t matrix, matrix_state, row, place, rows;
   double  here, rho, scale, gap, epsilon, weight, farthest, u, u_low, u_high, u_least, u_most;
   /* the solve under way, which repeats the decision, and what of its KSP isn't the user's */
-  int64_t running, limited, transposed, lenient;
-  KSP     ksp;
-  double  rtol, atol, tight_rtol, tight_atol, began, elapsed;
-  int64_t max_it, tightened;
+  int64_t  running, limited, transposed;
+  Lenience lenience;
+  KSP      ksp;
+  double   rtol, atol, tight_rtol, tight_atol, began, elapsed;
+  int64_t  max_it, tightened;
   /* solves that have repeated it, and Python hasn't heard of */
   int64_t solves, iterations;
   double  seconds;
@@ -77,6 +83,35 @@ static PetscErrorCode Entered(State *state, PetscErrorCode code)
   return code;
 }
 
+/* The KSP raises errors for failed solves again. */
+PetscErrorCode sorlearn_be_strict(Lenience *lenience)
+{
+  PetscFunctionBegin;
+  if (!lenience->ksp) PetscFunctionReturn(0);
+  lenience->ksp->errorifnotconverged = PETSC_TRUE;
+  lenience->ksp                      = NULL;
+  PetscCall(PetscPopErrorHandler());
+  PetscFunctionReturn(0);
+}
+
+/* An error ends the solve, and postsolve won't come: the KSP is as the user had it before anybody sees it. */
+static PetscErrorCode OnError(MPI_Comm comm, int line, const char *function, const char *file, PetscErrorCode code,
+                              PetscErrorType type, const char *message, void *lenience)
+{
+  (void)sorlearn_be_strict((Lenience *)lenience);
+  return PetscError(comm, line, function, file, code, type, message ? "%s" : NULL, message);
+}
+
+PetscErrorCode sorlearn_be_lenient(Lenience *lenience, KSP ksp)
+{
+  PetscFunctionBegin;
+  if (!ksp->errorifnotconverged) PetscFunctionReturn(0);
+  PetscCall(PetscPushErrorHandler(OnError, lenience));
+  lenience->ksp            = ksp;
+  ksp->errorifnotconverged = PETSC_FALSE;
+  PetscFunctionReturn(0);
+}
+
 /* Give the KSP back what the user had set, unless that has been changed since. */
 static void GiveBackTolerances(State *state)
 {
@@ -93,9 +128,8 @@ PetscErrorCode sorlearn_give_back(State *state)
   if (!ksp) PetscFunctionReturn(0);
   GiveBackTolerances(state);
   if (state->limited && ksp->max_it == state->limit) ksp->max_it = state->max_it;
-  if (state->lenient) ksp->errorifnotconverged = PETSC_TRUE;
-  state->lenient = 0;
-  state->ksp     = NULL;
+  PetscCall(sorlearn_be_strict(&state->lenience));
+  state->ksp = NULL;
   PetscCall(PetscObjectDereference((PetscObject)ksp));
   PetscFunctionReturn(0);
 }
@@ -261,8 +295,7 @@ static PetscErrorCode Prepare(State *state, KSP ksp, Vec x)
   state->countdown = state->tightened || state->limit;
   if (Repairs(state)) {
     if (!ksp->guess_zero) PetscCall(VecCopy(x, state->guess));
-    state->lenient           = ksp->errorifnotconverged;
-    ksp->errorifnotconverged = PETSC_FALSE;
+    PetscCall(sorlearn_be_lenient(&state->lenience, ksp));
   }
   PetscCall(PetscTime(&state->began));
   PetscFunctionReturn(0);

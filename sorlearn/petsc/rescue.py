@@ -16,6 +16,7 @@ from ..tuning.decision import Decision
 from ..tuning.record import Outcome
 from . import position, tolerances
 from .clib import library
+from .lenience import Lenience
 from .usertest import UserTest, outer_of, test_of
 
 _MAX_IT = int(PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT)
@@ -70,7 +71,8 @@ class Rescue:
         self._user = tolerances.Tolerances(1e-5, 1e-50, 1e4, 10000)
         self._ksp: Any = None  # from prepare to give_back
         self._changed: dict[str, float] = {}  # tolerances that the KSP has now and that aren't the user's
-        self._early = self._lenient = self._limited = False
+        self._early = self._limited = False
+        self._lenience = Lenience()
         self._guess: Any = None
         self._test = UserTest()
 
@@ -114,9 +116,7 @@ class Rescue:
             return
         if ksp.guess_nonzero:
             self._keep(x)
-        if ksp.getErrorIfNotConverged():  # the repair comes first; postSolve restores it, then PETSc looks
-            self._lenient = True
-            ksp.setErrorIfNotConverged(False)
+        self._lenience.begin(ksp)  # the repair comes first; postSolve ends it, then PETSc looks
 
     def _keep(self, x: Any) -> None:
         if self._guess is None:
@@ -166,9 +166,7 @@ class Rescue:
         """The user's settings of the KSP; also where the last solve ended in an error and never came to postSolve."""
         if self._ksp is None:
             return
-        if self._lenient:
-            self._lenient = False
-            self._ksp.setErrorIfNotConverged(True)
+        self._lenience.end()
         if self._changed:
             self._give_back_tolerances()
         self._ksp = None
