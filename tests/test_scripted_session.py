@@ -168,18 +168,18 @@ def test_an_unlike_solve_ends_the_repeats():
 
 def test_the_omega_of_a_repeat_follows_the_matrix():
     session = settled()
-    assert session.follow(0.9).omega == 1.5
-    assert session.follow(0.95).omega == pytest.approx(1.505)
-    assert session.follow(0.9).omega == pytest.approx(1.5)
+    assert session.standing.follow(0.9).omega == 1.5
+    assert session.standing.follow(0.95).omega == pytest.approx(1.505)
+    assert session.standing.follow(0.9).omega == pytest.approx(1.5)
 
 
 def test_where_omega_cannot_follow_a_short_repeat_ends():
     session = settled()
     session.learner.follow = lambda *_: None
     session.repeats.left = 3
-    assert session.follow(0.5) is None and session.follow(None) is None
+    assert session.standing.follow(0.5) is None and session.standing.follow(None) is None
     session.repeats.left = 60
-    assert session.follow(0.5).omega == 1.5
+    assert session.standing.follow(0.5).omega == 1.5
 
 
 def test_a_repeat_that_is_unlike_is_looked_at_where_tests_differ():
@@ -187,7 +187,7 @@ def test_a_repeat_that_is_unlike_is_looked_at_where_tests_differ():
     decision = play(session, measured(0.1), measured=True)
     assert (decision.least, decision.most) == (0.0, inf)
     session.repeats.left = 5
-    decision = session.follow(0.0)
+    decision = session.standing.follow(0.0)
     assert 0 < decision.least < 10 < decision.most < 20
 
 
@@ -294,7 +294,7 @@ def test_the_summary_and_the_view_say_why_omega_is_what_it_is(settings, solve, t
     session = tuned(summary=True, **settings)
     for _ in range(10):
         session.decide(NO_CONTEXT, False, 0)
-        session.decision = session.decision._replace(tighten=tighten)
+        session.standing.decision = session.standing.decision._replace(tighten=tighten)
         session.charge(solve)
     (reason,) = session.review.reasons()
     assert says in reason and reason in session.review.summary()

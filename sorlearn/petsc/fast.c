@@ -220,7 +220,7 @@ static PetscErrorCode Rho(State *state, Mat P, double *rho, PetscBool *found)
   PetscFunctionReturn(0);
 }
 
-/* Omega for another rho, as Course.at and Session.follow; where it can't follow, it `stands` or takes a decision. */
+/* Omega for another rho, as Course.at and Standing.follow; where it can't follow, it `stands` or takes a decision. */
 static void Move(State *state, double rho, PetscBool stands, PetscBool *known)
 {
   double slope = PetscMax(rho, 0.0) * state->scale, gap = 1.0 - slope * slope;

@@ -155,7 +155,7 @@ class Tuned:
     def plan(self) -> Plan:
         """How solves may repeat it.  Collective."""
         assert self._comm is not None
-        plan = (self._try(self.session.plan) if self.session and not self.broken else None) or NO_PLAN
+        plan = (self._try(self.session.standing.plan) if self.session and not self.broken else None) or NO_PLAN
         if self._comm.size > 1:
             values = np.array(plan.numbers())
             self._comm.share(values)
@@ -178,7 +178,7 @@ class Tuned:
         """The solve under way, or the last, repeats the decision with this ω for this ρ."""
         self.repeats, self.left, self.decision = True, left, self.decision._replace(omega=omega)
         if self.session is not None:
-            self.session.followed(self.decision, rho)
+            self.session.standing.followed(self.decision, rho)
 
     def _repeat(self, A: Any) -> bool:
         """Whether ω can just follow the matrix, so that a short solve needn't be decided; on one rank only."""
@@ -191,7 +191,7 @@ class Tuned:
 
     def _follow(self, A: Any) -> Decision | None:
         assert self._slot is not None and self._slot.session is not None and self._slot.features is not None
-        return self._slot.session.follow(self._slot.features.glance(A))
+        return self._slot.session.standing.follow(self._slot.features.glance(A))
 
     def _decide(self, ksp: Any, A: Any, given: Callable[[], Context | None], measured: bool) -> None:
         """All say what they see and whether they are well, rank 0 decides, everybody gets the value.  Collective."""

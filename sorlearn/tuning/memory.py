@@ -22,12 +22,12 @@ def state(session: Session) -> dict[str, Any]:
     own = {
         "learner": session.learner.state(),
         "solves": session.solves,
-        "rho": session.rho,
+        "rho": session.standing.rho,
         "ratio": session.ratio,
-        "decision": [value if isfinite(value) else str(value) for value in session.decision],
-        "decided": session.decided.omega,
+        "decision": [value if isfinite(value) else str(value) for value in session.standing.decision],
+        "decided": session.standing.chosen.omega,
         "passed": list(session.passed),
-        "matrix": list(session.decided.context.matrix or ()),
+        "matrix": list(session.standing.chosen.context.matrix or ()),
     }
     return {**own, **{name: getattr(session, name).state() for name in ROOMS}}
 
@@ -38,7 +38,7 @@ def restore(session: Session, fresh: Session, saved: dict[str, Any], with_learne
     Parameters
     ----------
     fresh : Session
-        A new one like it, whose rooms are taken.
+        A new one like it, which tries the state.
     with_learner : bool
         Whether the learner is the session's own: else what a group has learned since would be lost.
 
@@ -64,16 +64,16 @@ def restore(session: Session, fresh: Session, saved: dict[str, Any], with_learne
         raise
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise StateError(f"the state is damaged: {error!r}") from None
-    for name in ROOMS:
-        setattr(session, name, getattr(fresh, name))
-    session.solves, session.rho, session.ratio = solves, rho, ratio
-    session.decision, session.decided = decision, Choice(omega, context=context)
-    session.passed, session.restored = passed, True
+    for name in ROOMS:  # in place, as others have them, too; what a new one took won't be refused
+        getattr(session, name).restore(saved[name])
+    session.solves, session.ratio, session.passed, session.restored = solves, ratio, passed, True
+    standing = session.standing
+    standing.rho, standing.decision, standing.chosen = rho, decision, Choice(omega, context=context)
 
 
 def matrix_to_come(session: Session) -> MatrixFeatures | None:
     """What the restored run was to see next, if its matrix is still the same; None in a run that isn't restored."""
-    matrix = session.decided.context.matrix if session.restored else None
+    matrix = session.standing.chosen.context.matrix if session.restored else None
     if matrix is None or session.repeats.left > 0:
         return matrix
     return matrix._replace(novelty=matrix.novelty + 1.0)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import inf
 from typing import Any, Callable
 
 from ..learners import NO_CONTEXT, Choice, Context, Learner, learner_class
@@ -18,12 +17,12 @@ from ..records.saved import Saved
 from . import memory
 from .accuracy import Accuracy
 from .baseline import Baseline
-from .bins import bin_of, range_of
-from .decision import Decision, Plan
+from .decision import Decision
 from .pricing import Pricing
 from .record import MET, Outcome, Passed, Solve, SolveRecord
-from .repeat import PATIENCE, Repeats
+from .repeat import Repeats
 from .review import Review
+from .standing import Standing
 from .vetoes import Vetoes
 
 
@@ -54,10 +53,9 @@ class Session:
         self.repeats, self.pricing = Repeats(), Pricing(settings.cost)
         self.baseline = Baseline(seed=settings.seed, strict=guarded)
         self.asked: Choice | None = None
-        self.decision = Decision(settings.omega, settings.omega)
-        self.decided = Choice(settings.omega)  # what the decision was before it followed the matrix
-        self._measured = self._alone = self._resumes = self.restored = False
-        self.solves, self.rho = 0, 0.0
+        self.standing = Standing(settings.omega, self.learner, self.accuracy, self.vetoes, self.repeats)
+        self._alone = self._resumes = self.restored = False
+        self.solves = 0
         self.passed = Passed()
         self.ratio: float | None = None
         self._shares_learner, self._guarded = learner is not None, guarded
@@ -83,13 +81,12 @@ class Session:
         alone : bool
             Whether solves may repeat the decision, as there are no other ranks that would have to know.
         """
-        self._measured, self._alone = measured, alone
+        self.standing.measured, self._alone = measured, alone
         self._resumes, self.restored = self.restored and self.repeats.left > 0, False
-        if self._resumes and (decision := self.follow(context.number)) is not None:  # the end of a run cut it short
+        if self._resumes and (decision := self.standing.follow(context.number)) is not None:  # a run's end cut it short
             return decision._replace(repeats=self.repeats.left - 1)
         self._resumes = False
         self._settle()
-        self.rho = context.number or 0.0
         omega = self._choose(context)
         check = measured and self.learner.learns and self.accuracy.due(omega)
         tiny = self.asked is None and self.baseline.tiny
@@ -99,12 +96,13 @@ class Session:
         willing = (tiny or (as_asked and not turns)) and not (check or self._guarded) and self.learner.repeatable
         repeats = self.repeats.plan(omega, nonzeros, willing)
         trial = self.learner.learns and omega != self.settings.omega
-        self.decided = Choice(omega, context=NO_CONTEXT if tiny else context)
-        self.decision = Decision(
-            omega, self.vetoes.fallback(), float(check), *self._tightening(omega), repeats,
+        standing = self.standing
+        standing.rho, standing.chosen = context.number or 0.0, Choice(omega, context=NO_CONTEXT if tiny else context)
+        standing.decision = Decision(
+            omega, self.vetoes.fallback(), float(check), *standing.tightening(omega), repeats,
             self.baseline.limit() if trial else 0.0, self.accuracy.level,
         )  # fmt: skip
-        return self.decision
+        return standing.decision
 
     def _choose(self, context: Context) -> float:
         self.asked, omega_safe = None, self.settings.omega
@@ -117,47 +115,6 @@ class Session:
         omega = self.asked.omega
         return omega if self.vetoes.allows(omega) else self.vetoes.fallback()
 
-    def _tightening(self, omega: float) -> tuple[float, float]:
-        return self.accuracy.tightening(omega) if self._measured else (0.0, 0.0)
-
-    def follow(self, rho: float | None) -> Decision | None:
-        """The last decision, its ω moved to a matrix with this ρ as theory says; None where one must be made."""
-        if self._measured and self.decision.most == inf and self.accuracy.affords:
-            self.decision = self.decision._replace(check=0.0, least=self.repeats.least, most=self.repeats.most)
-        if rho == self.rho or self._stays:
-            return self.decision
-        omega = None if rho is None else self.learner.follow(self.decided.omega, self.decided.context, rho)
-        if rho is None or omega is None or not self.vetoes.allows(omega):
-            return self.decision if self.repeats.stands() else None
-        if bin_of(omega) != bin_of(self.decision.omega):
-            tighten, tighten_atol = self._tightening(omega)
-            self.decision = self.decision._replace(tighten=tighten, tighten_atol=tighten_atol)
-        self.rho, self.decision = rho, self.decision._replace(omega=omega)
-        return self.decision
-
-    @property
-    def _stays(self) -> bool:
-        """Whether the decision is the safe ω, wherever the matrix goes."""
-        return self.decided.omega == self.settings.omega and self.decided.context is NO_CONTEXT
-
-    def followed(self, decision: Decision, rho: float) -> None:
-        """The decision has followed the matrix to this ρ."""
-        self.decision, self.rho = decision, rho
-
-    def plan(self) -> Plan:
-        """How the last decision may be repeated with nobody looking."""
-        decision = self.follow(self.rho)
-        assert decision is not None
-        course = self.learner.course(self.decided.omega, self.decided.context)
-        left, least, most = self.repeats.left, self.repeats.least, self.repeats.most
-        return Plan(left, decision, least, most, self.rho, course, self._alike(), 0 if self._stays else PATIENCE)
-
-    def _alike(self) -> tuple[float, float]:
-        """Values of log(2/ω − 1) for which the other numbers of the decision hold, and no veto."""
-        if not self.vetoes.allows(self.decision.omega):
-            return inf, -inf
-        return range_of(bin_of(self.decision.omega)) if self._measured or self.vetoes.banned.any() else (-inf, inf)
-
     # -- after a solve
 
     def charge(self, solve: Solve) -> int:
@@ -165,9 +122,9 @@ class Session:
         if self._resumes:
             self._resumes = False
             return self.repeated(solve)
-        omega, outcome = self.decision.omega, solve.outcome
+        omega, outcome = self.standing.decision.omega, solve.outcome
         self._judge(solve)
-        loss = self.pricing.loss(self.decision, solve)
+        loss = self.pricing.loss(self.standing.decision, solve)
         asked, self.ratio = self.asked, None
         if asked is not None and asked.omega == omega:
             self.ratio = self.pricing.at_safe(self.learner, asked, loss)
@@ -182,10 +139,10 @@ class Session:
 
     def _judge(self, solve: Solve) -> None:
         """What the answer says of ω, beside its cost."""
-        omega, outcome = self.decision.omega, solve.outcome
+        omega, outcome = self.standing.decision.omega, solve.outcome
         if outcome.verdict is not None:
-            planned = self.decision.check > 0.0
-            self.accuracy.note(omega, outcome.verdict, self.decision.tighten, planned)
+            planned = self.standing.decision.check > 0.0
+            self.accuracy.note(omega, outcome.verdict, self.standing.decision.tighten, planned)
             if self.accuracy.hopeless(omega, outcome.verdict):
                 self.vetoes.ban(omega)
         if outcome.failed:
@@ -203,7 +160,8 @@ class Session:
             self.repeats.end()
             self._count(solve)
         if self.log.observed:
-            self._write(solve, self.repeats.cost, Choice(self.decision.omega, context=self.decided.context), held=True)
+            choice = Choice(self.standing.decision.omega, context=self.standing.chosen.context)
+            self._write(solve, self.repeats.cost, choice, held=True)
         self._saved.sometimes(self.solves, self.state)
         return self.repeats.left
 
@@ -213,7 +171,7 @@ class Session:
         self._pass_by(passed, seconds)
         if self.log.observed:
             for number, (omega, solve) in enumerate(zip(omegas, solves), first + 1):
-                choice = Choice(omega, context=self.decided.context)
+                choice = Choice(omega, context=self.standing.chosen.context)
                 self.log.write(SolveRecord.of(number, omega, solve, choice, self.repeats.cost, True))
         self._saved.sometimes(self.solves, self.state)
 
@@ -234,17 +192,17 @@ class Session:
 
     def _account(self, solves: int, iterations: int) -> None:
         """What further choices depend on."""
-        safe = self.decision.omega == self.settings.omega
+        safe = self.standing.decision.omega == self.settings.omega
         self.accuracy.earn(iterations, solves)
         self.baseline.enter(iterations / solves + 1.0, safe=safe, ratio=self.ratio, solves=solves)
 
     def _tell(self, solve: Solve, solves: int) -> None:
         """What the user will be told."""
         self.solves += solves
-        self.review.enter(self.decision, solve, self.ratio, solves)
+        self.review.enter(self.standing.decision, solve, self.ratio, solves)
 
     def _write(self, solve: Solve, loss: float, choice: Choice, held: bool = False) -> None:
-        self.log.write(SolveRecord.of(self.solves, self.decision.omega, solve, choice, loss, held))
+        self.log.write(SolveRecord.of(self.solves, self.standing.decision.omega, solve, choice, loss, held))
         self._saved.sometimes(self.solves, self.state)
 
     # -- what stays

@@ -1,0 +1,76 @@
+"""The decision that stands: its ω follows the matrix as theory says, until another one is made."""
+
+from __future__ import annotations
+
+from math import inf
+
+from ..learners import NO_CONTEXT, Choice, Learner
+from .accuracy import Accuracy
+from .bins import bin_of, range_of
+from .decision import Decision, Plan
+from .repeat import PATIENCE, Repeats
+from .vetoes import Vetoes
+
+
+class Standing:
+    """The last decision of a session, which lends its rooms.
+
+    Attributes
+    ----------
+    decision : Decision
+        As it is now.
+    chosen : Choice
+        What its ω was before it followed the matrix, and for which context.
+    rho : float
+        ρ that its ω is for.
+    measured : bool
+        Whether answers at different ω's pass different tests.
+    """
+
+    def __init__(self, omega_safe: float, learner: Learner, accuracy: Accuracy, vetoes: Vetoes, repeats: Repeats):
+        self._omega_safe, self._learner = omega_safe, learner
+        self._accuracy, self._vetoes, self._repeats = accuracy, vetoes, repeats
+        self.decision, self.chosen = Decision(omega_safe, omega_safe), Choice(omega_safe)
+        self.rho, self.measured = 0.0, False
+
+    def tightening(self, omega: float) -> tuple[float, float]:
+        """Digits by which rtol and atol are to be tightened at this ω."""
+        return self._accuracy.tightening(omega) if self.measured else (0.0, 0.0)
+
+    def follow(self, rho: float | None) -> Decision | None:
+        """The decision, its ω moved to a matrix with this ρ as theory says; None where one must be made."""
+        if self.measured and self.decision.most == inf and self._accuracy.affords:
+            self.decision = self.decision._replace(check=0.0, least=self._repeats.least, most=self._repeats.most)
+        if rho == self.rho or self._stays:
+            return self.decision
+        omega = None if rho is None else self._learner.follow(self.chosen.omega, self.chosen.context, rho)
+        if rho is None or omega is None or not self._vetoes.allows(omega):
+            return self.decision if self._repeats.stands() else None
+        if bin_of(omega) != bin_of(self.decision.omega):
+            tighten, tighten_atol = self.tightening(omega)
+            self.decision = self.decision._replace(tighten=tighten, tighten_atol=tighten_atol)
+        self.rho, self.decision = rho, self.decision._replace(omega=omega)
+        return self.decision
+
+    @property
+    def _stays(self) -> bool:
+        """Whether it is the safe ω, wherever the matrix goes."""
+        return self.chosen.omega == self._omega_safe and self.chosen.context is NO_CONTEXT
+
+    def followed(self, decision: Decision, rho: float) -> None:
+        """It has followed the matrix to this ρ, elsewhere."""
+        self.decision, self.rho = decision, rho
+
+    def plan(self) -> Plan:
+        """How it may be repeated with nobody looking."""
+        decision = self.follow(self.rho)
+        assert decision is not None
+        course = self._learner.course(self.chosen.omega, self.chosen.context)
+        left, least, most = self._repeats.left, self._repeats.least, self._repeats.most
+        return Plan(left, decision, least, most, self.rho, course, self._alike(), 0 if self._stays else PATIENCE)
+
+    def _alike(self) -> tuple[float, float]:
+        """Values of log(2/ω − 1) for which the other numbers of the decision hold, and no veto."""
+        if not self._vetoes.allows(self.decision.omega):
+            return inf, -inf
+        return range_of(bin_of(self.decision.omega)) if self.measured or self._vetoes.banned.any() else (-inf, inf)
