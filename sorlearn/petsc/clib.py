@@ -33,6 +33,14 @@ def address(name: str) -> int:
     return ctypes.cast(getattr(library(), name), ctypes.c_void_p).value or 0
 
 
+def error_text(code: int) -> str:
+    """What PETSc has said of the last error, which has this code."""
+    text, specific = ctypes.c_char_p(), ctypes.c_char_p()
+    library().PetscErrorMessage(code, ctypes.byref(text), ctypes.byref(specific))
+    said = specific.value or text.value or b"error code %d" % code
+    return said.decode(errors="replace").strip().splitlines()[-1]
+
+
 def _symbol_at(place: int) -> _Symbol:
     symbol = _Symbol()
     _libc.dladdr(ctypes.c_void_p(place), ctypes.byref(symbol))

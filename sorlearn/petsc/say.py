@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import Any
 
@@ -10,6 +9,7 @@ from petsc4py import PETSc
 
 from ..errors import MatrixError
 from ..tuning.registry import kin
+from .clib import error_text
 from .sor import Sweeps
 
 _told: set[tuple[str, str]] = set()
@@ -72,7 +72,7 @@ def explain(pc: Any, prefix: str, sweeps: Sweeps, error: Exception) -> None:
         remedy = f"another -{prefix}ksp_type"
     elif pc.comm.getSize() > 1 and not kind.startswith("local_"):
         remedy = f"-{prefix}pc_sor_local_{kind}, or another -{prefix}pc_type"
-    cause = re.sub(r"^\[\d+\] ", "", str(error).splitlines()[-1])
+    cause = error_text(error.ierr) if isinstance(error, PETSc.Error) else str(error)
     here_only = isinstance(error, PETSc.Error) and error.ierr in _OF_ONE_RANK
     matrix = pc.getOperators()[1].getType()
     once(
