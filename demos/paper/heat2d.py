@@ -211,11 +211,13 @@ def _against_n(axis: Any, sizes: list[int], numbers: dict[str, Any], what: str) 
     axis.set_xscale("log")
     axis.set_yscale("log")
     axis.set_xticks(n, [str(unknowns) for unknowns in n])
-    axis.minorticks_off()
+    axis.set_xticks([], minor=True)
     axis.set_xlabel("unknowns")
     axis.set_ylabel("iterations a step" if what == "iterations" else "time / time of CG")
     if what == "iterations":
         axis.legend(fontsize=6.5, loc="upper left")
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter("{x:g}")
 
 
 def _contour(axis: Any, grid: dict[str, np.ndarray], trials: dict[str, np.ndarray], best: float) -> None:
