@@ -38,7 +38,7 @@ FADING = 0.94
 #: for the safe ω.
 EXPLAINED = 0.7
 #: Digits by which trials overstep their tolerance beyond what the safe ω does: their steps are longer.
-LONGER = 0.1
+LONGER = 0.2
 #: Solves at an ω that is known that are measured in any case, to begin with; solves between two measurements at the
 #: safe ω, which is seldom played: then each is worth its price.
 FIRST, APART = 3, 4.0
