@@ -42,7 +42,7 @@ paper: $(env)
 	@$(use) PYTHONPATH="$$PWD/demos:$$PWD/benchmarks:$$PYTHONPATH" python3 -m paper $(if $(QUICK),--quick) $(ARGS)
 
 test: $(env)
-	$(if $(ARGS),,@echo "all tests: about ten minutes on two cores; a part of them: make test ARGS=tests/test_options.py")
+	$(if $(ARGS),,@echo "all tests: ten to twenty minutes on two cores; a part of them: make test ARGS=tests/test_options.py")
 	@$(use) python3 -m pytest -rs $(ARGS)
 
 petsc-suite: $(env)
