@@ -29,7 +29,7 @@ int main(int argc, char **argv)
   PetscCall(PetscInitialize(&argc, &argv, NULL, NULL));
   PetscCall(MatCreateSeqAIJ(PETSC_COMM_SELF, 9, 9, 2, NULL, &A));
   for (i = 0; i < 9; i++) PetscCall(MatSetValue(A, i, (i + 1) % 9, 1.0, INSERT_VALUES));
-  for (i = 0; i < 8; i++) PetscCall(MatSetValue(A, i, i, 2.0, INSERT_VALUES));
+  for (i = 0; i < 9; i++) PetscCall(MatSetValue(A, i, i, i < 8 ? 2.0 : 0.0, INSERT_VALUES));
   PetscCall(MatAssemblyBegin(A, MAT_FINAL_ASSEMBLY)); PetscCall(MatAssemblyEnd(A, MAT_FINAL_ASSEMBLY));
   PetscCall(MatCreateVecs(A, NULL, &b)); PetscCall(VecSet(b, 1.0));
   PetscCall(KSPCreate(PETSC_COMM_SELF, &ksp)); PetscCall(KSPSetOperators(ksp, A, A)); PetscCall(KSPSetFromOptions(ksp));
