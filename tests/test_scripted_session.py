@@ -292,7 +292,7 @@ def test_savings_are_of_iterations_whatever_they_are_charged(cost, inodes, share
 ])  # fmt: skip
 def test_the_summary_and_the_view_say_why_omega_is_what_it_is(settings, solve, tighten, says):
     session = tuned(summary=True, **settings)
-    for _ in range(10):
+    for _ in range(20):
         session.decide(NO_CONTEXT, False, 0)
         session.standing.decision = session.standing.decision._replace(tighten=tighten)
         session.charge(solve)

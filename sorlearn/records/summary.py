@@ -11,6 +11,8 @@ from ..learners import learner_class
 TWO_SIDED = 2.0
 #: Digits of mean tightening, and share of solves at the safe ω, from which on they are worth a word.
 MUCH, MOSTLY = 0.3, 0.8
+#: Solves before which a learner has had no chance to find a better one.
+CHANCE = 20
 
 
 class Tally:
@@ -61,7 +63,8 @@ def reasons(tally: Tally, price: float, saved: tuple[float, float] | None) -> li
                      "this norm answers at other omegas lack digits; try -ksp_norm_type unpreconditioned (cg) or "
                      "-ksp_pc_side right (gmres)")  # fmt: skip
     if tally.solves and tally.safe > MOSTLY * tally.solves:
-        found.append("the safe omega was mostly as good as any other: there is little to gain on these systems")
+        if tally.solves >= CHANCE:
+            found.append("the safe omega was mostly as good as any other: there is little to gain on these systems")
     elif saved and saved[0] + TWO_SIDED * saved[1] < 0.02:
         found.append("no omega was found that is better than the safe one; -pc_type sor does as well here")
     return found
