@@ -65,6 +65,10 @@ def test_losses_are_not_hidden():
     assert "omega = 1.2: -25 %" in text and "about -2.5 s" in text
 
 
+def test_nothing_lost_has_no_sign():
+    assert "omega = 1: 0 % of its iterations (from 0 to 0 %)" in savings(tally(), 1.0, (-0.002, 0.0))
+
+
 @pytest.mark.parametrize(("safe", "seconds"), [(0, "about -2 s"), (50, "about -0.24 s")])
 def test_seconds_heed_what_iterations_cost_with_inodes(safe, seconds):
     assert seconds in savings(tally(solves=100, safe=safe), 1.0, (0.2, 0.01), price=1.5625)  # 10 s / 1.5625 / 0.8
