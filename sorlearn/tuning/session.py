@@ -87,6 +87,8 @@ class Session:
             return decision._replace(repeats=self.repeats.left - 1)
         self._resumes = False
         self._settle()
+        if self.asked is None or not self.asked.explored:
+            self.repeats.moved(self.standing.decision.omega)
         omega = self._choose(context)
         check = measured and self.learner.learns and self.accuracy.due(omega)
         tiny = self.asked is None and self.baseline.tiny
@@ -94,7 +96,8 @@ class Session:
         matrix = context.matrix  # one that isn't symmetric may turn a test lenient, which decided solves only show
         turns = measured and matrix is not None and matrix.skew != 0.0 and matrix.novelty == 0.0
         willing = (tiny or (as_asked and not turns)) and not (check or self._guarded) and self.learner.repeatable
-        repeats = self.repeats.plan(omega, nonzeros, willing)
+        audit = self.asked is not None and self.asked.explored
+        repeats = self.repeats.plan(omega, nonzeros, willing, audit)
         trial = self.learner.learns and omega != self.settings.omega
         standing = self.standing
         standing.rho, standing.chosen = context.number or 0.0, Choice(omega, context=NO_CONTEXT if tiny else context)
