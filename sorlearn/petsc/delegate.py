@@ -123,16 +123,18 @@ def _delegated(name: str, types: tuple[Any, ...]) -> Callable[..., int]:
     function = library()[name]
     function.argtypes, function.restype = (_pointer, *types), _code
 
-    def call(outer: int, *arguments: Any) -> int:
-        try:
-            return int(function(_inner[outer].handle, *arguments))
-        except PETSc.Error as error:
-            return int(error.ierr)
-        except Exception:  # ctypes would drop it
-            traceback.print_exc()
-            return _USER
+    return lambda outer, *arguments: _code_of(lambda: function(_inner[outer].handle, *arguments))
 
-    return call
+
+def _code_of(call: Callable[[], int]) -> int:
+    """What it returns, or the code of the error that ends it."""
+    try:
+        return int(call())
+    except PETSc.Error as error:
+        return int(error.ierr)
+    except BaseException:  # ctypes would drop it
+        traceback.print_exc()
+        return _USER
 
 
 def _where_codes_arrive() -> list[tuple[int, Any]]:
@@ -146,14 +148,9 @@ def _where_codes_arrive() -> list[tuple[int, Any]]:
 
 @ctypes.CFUNCTYPE(_code, _pointer)
 def _solve(outer: int) -> int:
-    """petsc4py's, and the code of the error that has ended it."""
-    try:
-        return int(ctypes.PYFUNCTYPE(_code, _pointer)(_own[outer][_slot(outer, _SOLVE)])(outer))
-    except PETSc.Error as error:
-        return int(error.ierr)
-    except Exception:
-        traceback.print_exc()
-        return _USER
+    """petsc4py's, but for the code of an error."""
+    own = _own[outer][_slot(outer, _SOLVE)]
+    return _code_of(lambda: ctypes.PYFUNCTYPE(_code, _pointer)(own)(outer))
 
 
 def copy_norms(inner: Any, outer: Any) -> None:
