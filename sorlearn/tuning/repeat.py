@@ -40,27 +40,27 @@ class Repeats:
         Iterations of a solve that is like the last decided one.
     """
 
-    _REMEMBERED = ("left", "stretch", "u", "mean_iterations", "least", "most", "cost", "solves")
+    _REMEMBERED = ("left", "stretch", "u", "audit", "mean_iterations", "least", "most", "cost", "solves")
 
     def __init__(self) -> None:
         self.left = self.solves = 0
         self.least = self.most = 0.0
+        self.audit = False
         self.stretch, self.u, self.mean_iterations, self.cost = 1.0, 0.0, 0.0, 0.0
 
     def moved(self, omega: float) -> None:
-        """The last decision has followed the matrix to this ω."""
-        self.u = u_of(omega)
+        """The last decision has followed the matrix to this ω; an audit leads nowhere."""
+        if not self.audit:
+            self.u = u_of(omega)
 
     def plan(self, omega: float, nonzeros: int, willing: bool, audit: bool = False) -> int:
         """Solves that may repeat a decision for `omega`, on a matrix with so many nonzeros; 0 where it isn't `willing`.
 
         Also to be asked where none may, as it follows how alike the decisions are, an `audit` aside.
         """
-        self.left = 0
+        self.left, self.audit = 0, audit
         solve = 5e-6 + (self.mean_iterations + 1.0) * (CALLBACK + NONZERO * nonzeros)
-        if not nonzeros or self.solves < min(WARM_UP * solve, MOST_WARM_UP):
-            return 0
-        if audit:
+        if audit or not nonzeros or self.solves < min(WARM_UP * solve, MOST_WARM_UP):
             return 0
         u = u_of(omega)
         steady, self.u = abs(u - self.u) < STEADY, u
