@@ -173,13 +173,13 @@ def test_the_omega_of_a_repeat_follows_the_matrix():
     assert session.standing.follow(0.9).omega == pytest.approx(1.5)
 
 
-def test_where_omega_cannot_follow_a_short_repeat_ends():
+def test_where_omega_cannot_follow_the_decision_ends_when_patience_does():
     session = settled()
     session.learner.follow = lambda *_: None
-    session.repeats.left = 3
-    assert session.standing.follow(0.5) is None and session.standing.follow(None) is None
-    session.repeats.left = 60
+    session.repeats.left = session.repeats.patience + 1
     assert session.standing.follow(0.5).omega == 1.5
+    session.repeats.left = session.repeats.patience
+    assert session.standing.follow(0.5) is None and session.standing.follow(None) is None
 
 
 def test_a_repeat_that_is_unlike_is_looked_at_where_tests_differ():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from math import inf
 
-from ..learners import NO_CONTEXT, Choice, Learner
+from ..learners import Choice, Learner
 from .accuracy import Accuracy
 from .bins import bin_of, range_of
 from .decision import Decision, Plan
-from .repeat import PATIENCE, Repeats
+from .repeat import Repeats
 from .vetoes import Vetoes
 
 
@@ -28,8 +28,7 @@ class Standing:
     """
 
     def __init__(self, omega_safe: float, learner: Learner, accuracy: Accuracy, vetoes: Vetoes, repeats: Repeats):
-        self._omega_safe, self._learner = omega_safe, learner
-        self._accuracy, self._vetoes, self._repeats = accuracy, vetoes, repeats
+        self._learner, self._accuracy, self._vetoes, self._repeats = learner, accuracy, vetoes, repeats
         self.decision, self.chosen = Decision(omega_safe, omega_safe), Choice(omega_safe)
         self.rho, self.measured = 0.0, False
 
@@ -41,7 +40,7 @@ class Standing:
         """The decision, its ω moved to a matrix with this ρ as theory says; None where one must be made."""
         if self.measured and self.decision.most == inf and self._accuracy.affords:
             self.decision = self.decision._replace(check=0.0, least=self._repeats.least, most=self._repeats.most)
-        if rho == self.rho or self._stays:
+        if rho == self.rho:
             return self.decision
         omega = None if rho is None else self._learner.follow(self.chosen.omega, self.chosen.context, rho)
         if rho is None or omega is None or not self._vetoes.allows(omega):
@@ -51,11 +50,6 @@ class Standing:
             self.decision = self.decision._replace(tighten=tighten, tighten_atol=tighten_atol)
         self.rho, self.decision = rho, self.decision._replace(omega=omega)
         return self.decision
-
-    @property
-    def _stays(self) -> bool:
-        """Whether it is the safe ω, wherever the matrix goes."""
-        return self.chosen.omega == self._omega_safe and self.chosen.context is NO_CONTEXT
 
     def followed(self, decision: Decision, rho: float) -> None:
         """It has followed the matrix to this ρ, elsewhere."""
@@ -67,7 +61,7 @@ class Standing:
         assert decision is not None
         course = self._learner.course(self.chosen.omega, self.chosen.context)
         left, least, most = self._repeats.left, self._repeats.least, self._repeats.most
-        return Plan(left, decision, least, most, self.rho, course, self._alike(), 0 if self._stays else PATIENCE)
+        return Plan(left, decision, least, most, self.rho, course, self._alike(), self._repeats.patience)
 
     def _alike(self) -> tuple[float, float]:
         """Values of log(2/ω − 1) for which the other numbers of the decision hold, and no veto."""
