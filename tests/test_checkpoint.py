@@ -221,7 +221,8 @@ def test_names_with_ids_find_their_state_again(tmp_path):
     first = Session("dolfinx_solve_140234567_", kin("dolfinx_solve_140234567_"), Settings(save=path), print)
     first.books.solves = 5
     first.save()
-    assert Session("dolfinx_solve_998877665_", kin("dolfinx_solve_998877665_"), Settings(load=path), print).books.solves == 5
+    second = Session("dolfinx_solve_998877665_", kin("dolfinx_solve_998877665_"), Settings(load=path), print)
+    assert second.books.solves == 5
     assert kin("fieldsplit_0_") == "fieldsplit_0_"
 
 
