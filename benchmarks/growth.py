@@ -42,17 +42,22 @@ def many(solves: int) -> list[dict[str, float]]:
     for A in matrices.values():
         A.shift(1.0)
     ends = np.unique(np.round(10 ** np.arange(2.0, np.log10(solves) + 0.25, 0.5)).astype(int))
-    windows, done = [], 0
+    windows, done, decided = [], 0, 0
     for end in ends:
-        own, seconds = sum(hooks.seconds), dict.fromkeys(kinds, 0.0)
+        own, seconds = 0.0, dict.fromkeys(kinds, 0.0)
         for i in range(done, end):
+            if i % 100 == 0:
+                own, decided = own + sum(hooks.seconds), decided + len(hooks.seconds)
+                hooks.clear()  # the watching itself keeps nothing
             for name, ksp in solvers.items():
                 matrices[name].shift(SWING * (np.sin((i + 1) / SLOW) - np.sin(i / SLOW)))
                 began = process_time()
                 ksp.solve(b, x)
                 seconds[name] += process_time() - began
-        windows.append({"solves": int(end), "hooks": 1e6 * (sum(hooks.seconds) - own) / (end - done),
-                        "bytes": memory.resident(), "decided": len(hooks.seconds) / end,
+        own, decided = own + sum(hooks.seconds), decided + len(hooks.seconds)
+        hooks.clear()
+        windows.append({"solves": int(end), "hooks": 1e6 * own / (end - done),
+                        "bytes": memory.resident(), "decided": decided / end,
                         **{name: 1e6 * spent / (end - done) for name, spent in seconds.items()}})  # fmt: skip
         done = end
     return windows
@@ -100,7 +105,7 @@ def draw(windows: list[dict[str, float]], found: list[dict[str, float]]) -> None
         left.set_ylim(bottom=0)
         middle.plot(solves, [window["bytes"] / 2**20 for window in windows], color=style.VERMILION, marker="*")
         middle.set_ylabel("resident memory, MiB")
-        middle.set_ylim(bottom=0)
+        middle.set_ylim(0, 1.2 * max(window["bytes"] for window in windows) / 2**20)
         for axis in left, middle:
             axis.set_xscale("log")
             axis.set_xlabel("solves")

@@ -36,8 +36,8 @@ def draw(tables: list[Table], folder: Path) -> None:
     if len(heat) > 1:
         with style.figure("heat", str(folder)) as (axis,):
             _against_size(axis, heat)
-    columns = 3
-    with style.figure("all", str(folder), columns=columns, rows=max(2, -(-len(tables) // columns))) as axes:
+    columns = max(2, min(3, len(tables)))
+    with style.figure("all", str(folder), columns=columns, rows=-(-len(tables) // columns)) as axes:
         for axis, table in zip(axes, tables):
             _everybody(axis, table)
         for axis in axes[len(tables) :]:
