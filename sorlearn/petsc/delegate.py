@@ -78,6 +78,11 @@ def stand_for(outer: Any, inner: Any) -> None:
         _compose(outer, name, ctypes.cast(_function(name, _COMPOSED[name]), _pointer))
 
 
+def hand_to(outer: Any, inner: Any) -> None:
+    """Have another inner KSP answer for the outer one."""
+    _inner[outer.handle] = inner
+
+
 def stand_alone(outer: Any) -> None:
     """Give the outer KSP its own methods back."""
     _inner.pop(outer.handle, None)
@@ -166,6 +171,13 @@ def _test_of(ksp: Any) -> tuple[ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_
     found = _pointer(), _pointer(), _pointer()
     library().KSPGetConvergenceTest(_pointer(ksp.handle), *map(ctypes.byref, found))
     return found
+
+
+def has_operators(pc: Any) -> bool:
+    """Whether the PC, and so its KSP, has a matrix."""
+    matrix, preconditioning = ctypes.c_int(0), ctypes.c_int(0)  # PetscBool has become one byte with PETSc 3.24
+    library().PCGetOperatorsSet(_pointer(pc.handle), ctypes.byref(matrix), ctypes.byref(preconditioning))
+    return bool(preconditioning.value)
 
 
 def has_test(ksp: Any) -> bool:

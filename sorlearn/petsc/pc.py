@@ -45,12 +45,15 @@ class PC:
         A user's context: a number or several, to be set before each solve, or a function that returns them.
     guarded : bool
         Whether `sorlearn.KSP` runs the solves, which cuts trials off when they get too dear.
+    arm : bool
+        Whether it does so with several arms, of which this is one: the budget is theirs.
     """
 
     def __init__(self, overrides: dict[str, Any] | None = None):
         self.overrides = overrides or {}
         self.context: float | Sequence[float] | Callable[[], Any] | None = None
-        self.guarded = False
+        self.guarded = self.arm = False
+        self._resting: float | None = None
         self._standing = Standing()
         self._unattended = Unattended()
         self.omega = 1.0
@@ -72,6 +75,17 @@ class PC:
     @omega.setter
     def omega(self, omega: float) -> None:
         self._omega = self._unattended.state.omega = omega
+
+    @property
+    def safe_omega(self) -> float:
+        """The one that the user configured."""
+        return self._settings.omega
+
+    def rest(self, omega: float | None) -> None:
+        """Solve with this ω and learn nothing, until told to go on (None)."""
+        self._resting = omega
+        self._take_back()
+        self._unattended.stop()
 
     @property
     def position(self) -> str:
@@ -146,6 +160,10 @@ class PC:
 
     # -- application
 
+    def apply_safe(self, P: Any, x: Any, y: Any) -> None:
+        """y = M⁻¹x at the safe ω, outside a solve.  Collective."""
+        self._sweeps.sweep(P, x, y, self._settings.omega)
+
     def apply(self, pc: Any, x: Any, y: Any) -> None:
         """y = M⁻¹x; fast.c calls it after its own sweep, or error, where that is to be looked after.  Collective."""
         if self._unattended.attached and self._swept(pc):
@@ -208,9 +226,10 @@ class PC:
             self._tuned.decide_next()  # the solve before ended in an error
         self._unattended.stop()
         judged = self._standing.judges(ksp, self._prefix, self._settings, self.guarded, rescue.repairable)
-        self._active = judged and not self._only_one
+        self._active = judged and not self._only_one and self._resting is None
         if not self._active:
-            self.omega, self._A = 1.0 if self._only_one else self._settings.omega, None
+            held = self._settings.omega if self._resting is None else self._resting
+            self.omega, self._A = 1.0 if self._only_one else held, None
             self._unattended.hold(ksp)
             return
         self._A = pc.getOperators()[1]
@@ -228,7 +247,7 @@ class PC:
 
     def _enter(self, ksp: Any) -> None:
         reading.hint_at_context(ksp.comm, self._prefix, self._settings, self.context)
-        self._tuned = Tuned(self._prefix, self._settings, self.guarded)
+        self._tuned = Tuned(self._prefix, self._settings, self.guarded and not self.arm)
         self._tuned.unattended = self._unattended.attached
         self._tuned.enter(ksp, self._A.getSize())
 
