@@ -4,8 +4,8 @@ env = .setup/$(PETSC).env
 use = . ./$(env) &&
 lint = .venv-lint/bin
 
-.PHONY: help demo demo-c demo-fortran demo-dolfinx paper test petsc-suite lint bench bench-lag bench-learning \
-	bench-usertest clean
+.PHONY: help demo demo-c demo-fortran demo-dolfinx paper test petsc-suite lint bench bench-arms bench-lag \
+	bench-learning bench-usertest clean
 
 help:
 	@echo "make demo          heat simulation with omega = 1 and with learned omega (sets up what it needs)"
@@ -19,6 +19,7 @@ help:
 	@echo "make bench-learning  how near the best omega every learner comes: table and regret plot; ARGS=--ablate"
 	@echo "make bench-usertest  the same under default norms, and what is left of the user's own test"
 	@echo "make bench-lag     what keeping set-ups is worth (sorlearn.Lag), an hour; ARGS=--help"
+	@echo "make bench-arms    what choosing among whole solvers is worth, half an hour; QUICK=1: three minutes; ARGS=--help"
 	@echo "make lint          ruff and mypy"
 	@echo "make clean         removes what was made here, except installed software"
 	@echo "PETSC=pypi after any of them: use PETSc from PyPI, compiled into .venv"
@@ -65,6 +66,9 @@ bench-usertest: $(env)
 
 bench-lag: $(env)
 	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/lag.py $(ARGS)
+
+bench-arms: $(env)
+	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/arms.py $(if $(QUICK),--quick) $(ARGS)
 
 bench: bench-learning bench-usertest
 	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/learning.py --real
