@@ -188,6 +188,16 @@ def test_a_trial_that_is_cut_off_shows_how_hard_the_systems_are():
     assert baseline.limit() >= TIMES * 900.0
 
 
+def test_a_trial_may_cost_more_where_the_safe_omega_is_believed_to():
+    baseline = Baseline()
+    play(baseline, [3] * 5, [3] * 5, lambda t: 1.0)
+    limit = baseline.limit()
+    for _ in range(20):  # the systems have become harder, and the safe ω hasn't been seen since
+        baseline.due()
+        baseline.enter(limit - 1.0, safe=False, ratio=1.8)
+    assert baseline.limit() > 1.5 * limit
+
+
 def test_what_the_safe_omega_did_after_a_trial_was_cut_off_is_no_loss():
     baseline = Baseline()
     play(baseline, [20] * 2, [20] * 2, lambda t: 1.0)

@@ -149,11 +149,11 @@ def fill_up(monkeypatch, where):
 def test_full_disk(tmp_path, monkeypatch, where):
     path, said = tmp_path / "state", []
     tuned = Session("a_", kin("a_"), Settings(save=str(path)), said.append)
-    tuned.solves = 1
+    tuned.books.solves = 1
     tuned.save()
     good = path.read_bytes()
     fill_up(monkeypatch, where)
-    for tuned.solves in (2, 3, 4):
+    for tuned.books.solves in (2, 3, 4):
         tuned.save()
     assert path.read_bytes() == good
     assert os.listdir(tmp_path) == ["state"]  # nothing half-written stays
@@ -219,9 +219,10 @@ def test_a_link_stays_a_link(tmp_path):
 def test_names_with_ids_find_their_state_again(tmp_path):
     path = str(tmp_path / "state")
     first = Session("dolfinx_solve_140234567_", kin("dolfinx_solve_140234567_"), Settings(save=path), print)
-    first.solves = 5
+    first.books.solves = 5
     first.save()
-    assert Session("dolfinx_solve_998877665_", kin("dolfinx_solve_998877665_"), Settings(load=path), print).solves == 5
+    second = Session("dolfinx_solve_998877665_", kin("dolfinx_solve_998877665_"), Settings(load=path), print)
+    assert second.books.solves == 5
     assert kin("fieldsplit_0_") == "fieldsplit_0_"
 
 
@@ -259,7 +260,7 @@ def test_a_solver_that_joins_a_group_leaves_its_learner_alone(tmp_path):
     second = registry.session("b_", options, print, False)
     assert second.learner is first.learner
     assert json.dumps(second.learner.state(), default=checkpoint._plain) == learned
-    assert second.solves == 40
+    assert second.books.solves == 40
 
 
 def good_state(learner="auto"):
@@ -298,7 +299,7 @@ def test_truncated(good, tmp_path, data):
     cut = data.draw(st.integers(0, len(good) - 1))
     tuned, said = resume(tmp_path / "state", good[:cut])
     assert len(said) == 1 and "truncated, or not a state that sorlearn saved; learning starts afresh" in said[0]
-    assert "-a_pc_sorlearn_load: " in said[0] and tuned.solves == 3
+    assert "-a_pc_sorlearn_load: " in said[0] and tuned.books.solves == 3
     tuned.save()  # what isn't a state of sorlearn's is never overwritten
     assert (tmp_path / "state").read_text() == good[:cut]
     assert len(said) == 2

@@ -117,7 +117,7 @@ def test_an_error_on_rank_0_ends_the_repeats_everywhere(capfd, monkeypatch, npro
 
     def fails(self, solve):
         calls.append(self.standing.decision.repeats)
-        if self.standing.decision.repeats and len(calls) > 60:
+        if self.standing.decision.repeats and len(calls) > 35:
             raise RuntimeError("injected")
         return charge(self, solve)
 

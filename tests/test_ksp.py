@@ -69,13 +69,13 @@ def solved(ksp, seed=0, start=None):
 def applications(ksp):
     """List that grows by one an application of SOR; all that a solve costs."""
     context, count = tuner(ksp), []
-    sweep = context._sweeps.sweep
+    sweep = context._sweeping.sweeps.sweep
 
     def counted(*arguments):
         count.append(context.omega)
         sweep(*arguments)
 
-    context._sweeps.sweep = counted
+    context._sweeping.sweeps.sweep = counted
     return count
 
 

@@ -156,14 +156,14 @@ def test_hopeless_systems_do_not_cost_double_for_ever(in_python):
     A = laplacian(12)
     ksp = trial_solver(A, ksp_max_it=3)
     tuner, applications = ksp.getPC().getPythonContext(), 0
-    sweep = tuner._sweeps.sweep
+    sweep = tuner._sweeping.sweeps.sweep
 
     def count(*arguments):
         nonlocal applications
         applications += 1
         sweep(*arguments)
 
-    tuner._sweeps.sweep = count
+    tuner._sweeping.sweeps.sweep = count
     b, x = random_rhs(A)
     for _ in range(300):
         ksp.solve(b, x)

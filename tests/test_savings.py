@@ -137,7 +137,7 @@ def test_the_summary_leaves_out_loaded_runs(tmp_path):
     took = iterations(after, CONSTANT._replace(solves=12))
     after.getPC().getPythonContext()._take_back()
     session = after.getPC().getPythonContext()._tuned.session
-    assert session.solves == CONSTANT.solves + 12  # it was loaded
+    assert session.books.solves == CONSTANT.solves + 12  # it was loaded
     counted = session.review.comparison
     assert counted.safe + counted.others == session.review.tally.iterations == took
     assert f", 12 solves, {took} iterations" in session.review.summary()

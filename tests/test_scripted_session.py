@@ -155,10 +155,10 @@ def settled(**settings):
 
 def test_a_repeated_decision_is_charged_to_nobody_but_counted():
     session = settled()
-    heard, solves, left = len(session.learner.heard), session.solves, session.repeats.left
+    heard, solves, left = len(session.learner.heard), session.books.solves, session.repeats.left
     assert session.repeated(GOOD) == left - 1
     assert len(session.learner.heard) == heard
-    assert session.solves == session.review.tally.solves == solves + 1
+    assert session.books.solves == session.review.tally.solves == solves + 1
 
 
 def test_an_unlike_solve_ends_the_repeats():

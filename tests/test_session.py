@@ -144,7 +144,7 @@ def test_a_failure_between_decisions_ends_them():
     while tuner(ksp)._tuned.left == 0:
         ksp.solve(b, x)
     tuner(ksp)._take_back()
-    solves = tuner(ksp)._tuned.session.solves
+    solves = tuner(ksp)._tuned.session.books.solves
     ksp.setTolerances(max_it=1)
     ksp.solve(b, x)
     assert ksp.getConvergedReason() == PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT
@@ -152,4 +152,4 @@ def test_a_failure_between_decisions_ends_them():
     ksp.setTolerances(max_it=1000)
     ksp.solve(b, x)
     assert ksp.getConvergedReason() > 0
-    assert tuner(ksp)._tuned.session.solves == solves + 2
+    assert tuner(ksp)._tuned.session.books.solves == solves + 2

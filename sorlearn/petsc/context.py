@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from math import isfinite, log, log10
+from math import isfinite, log, log10, nan
 from typing import Any
 
 import numpy as np
@@ -30,9 +30,9 @@ _NODE_LIMIT, _NODE_SHARE = 5, 0.8
 
 
 class _Sample:
-    """Entries of the chosen rows, as places in the array of values."""
+    """Entries of the chosen rows, as places in the array of values; `inodes` where that is known of the pattern."""
 
-    def __init__(self, block: Any, values: np.ndarray):
+    def __init__(self, block: Any, values: np.ndarray, inodes: bool | None = None):
         ai, aj = block.getRowIJ()
         self.rows = len(ai) - 1
         rows = np.repeat(np.arange(self.rows), np.diff(ai))
@@ -50,8 +50,9 @@ class _Sample:
         self.starts = np.concatenate([[0], np.cumsum(np.diff(ai)[chosen])[:-1]])
         self.diagonal = np.flatnonzero(on_diagonal[self.entries])
         self.skewed, self.looks = False, 0
-        self.lower, self.upper = _triangles(ai, aj, chosen)
-        self.inodes = _has_inodes(ai, aj)
+        width = int(aj.max(initial=0)) + 1
+        self.lower, self.upper = _triangles(rows * width + aj, width, self.entries)
+        self.inodes = _has_inodes(ai, aj) if inodes is None else inodes
 
     def fits(self, block: Any) -> bool:
         """Whether the chosen entries are those of this block, too, which has as many nonzeros."""
@@ -61,7 +62,10 @@ class _Sample:
     def look(self, values: np.ndarray) -> tuple[float, float, float]:
         """(ρ max, ρ mean, skew) of the chosen rows; ρ = 1 − row sum/diagonal."""
         v = values[self.entries]
-        shares = (np.add.reduceat(v, self.starts) / v[self.diagonal]).tolist()
+        sums, diagonal = np.add.reduceat(v, self.starts).tolist(), v[self.diagonal].tolist()
+        if not all(diagonal):
+            return nan, nan, nan
+        shares = [total / pivot for total, pivot in zip(sums, diagonal)]
         skew = self._skew(values) if self.skewed or self.looks % SKEW_EVERY == 0 else 0.0
         self.skewed = abs(skew) > 1e-6
         self.looks += 1
@@ -75,20 +79,22 @@ class _Sample:
         return 0.5 * log(lower / upper) if lower > 0.0 and upper > 0.0 else 0.0
 
 
-def _triangles(ai: np.ndarray, aj: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Places of the chosen rows' entries below and above the diagonal, each with that of its transpose.
+def _triangles(keys: np.ndarray, width: int, entries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Places of these entries that are below and above the diagonal, each with that of its transpose.
 
     Without the transposes the sums of a symmetric matrix would differ.
+
+    Parameters
+    ----------
+    keys : (nonzeros,) array
+        row·width + column of all entries, which rises.
     """
-    lower, upper = [], []
-    for i in chosen.tolist():
-        for place in range(ai[i], ai[i + 1]):
-            j = int(aj[place])
-            if j != i:
-                (lower if j < i else upper).append(place)
-                mirrored = ai[j] + np.flatnonzero(aj[ai[j] : ai[j + 1]] == i)
-                (upper if j < i else lower).extend(mirrored.tolist())
-    return np.array(lower, int), np.array(upper, int)
+    rows, columns = np.divmod(keys[entries], width)
+    transposes = columns * width + rows
+    mirrored = np.minimum(np.searchsorted(keys, transposes), len(keys) - 1)
+    found, below, above = keys[mirrored] == transposes, columns < rows, columns > rows
+    lower = np.concatenate([entries[below], mirrored[above & found]])
+    return lower, np.concatenate([entries[above], mirrored[below & found]])
 
 
 def _values(block: Any) -> np.ndarray:
@@ -149,8 +155,7 @@ class Features:
         replaced, self._seen, self._novelty = seen[0] != self._seen[0], seen, 0
         self._here = UNREADABLE
         if A.getType() in _READABLE:
-            with np.errstate(all="ignore"):
-                self._here = self._local(A, replaced) if A.getLocalSize()[0] else NO_ROWS
+            self._here = self._local(A, replaced) if A.getLocalSize()[0] else NO_ROWS
         return self._here
 
     def context(self, top: Sequence[float], rtol: float) -> Context:
@@ -196,10 +201,12 @@ class Features:
         block = A.getDiagonalBlock() if A.getType() == "mpiaij" else A
         try:
             values = _values(block)
-            full = self._sample is None or self._changes >= self._next_full or len(values) != self.nonzeros
-            if full or (replaced and not self._sample.fits(block)):
+            known = self._sample is not None and len(values) == self.nonzeros
+            known = known and not (replaced and not self._sample.fits(block))
+            if not known or self._changes >= self._next_full:
                 self.nonzeros = len(values)
-                self._sample = _Sample(block, values)
+                with np.errstate(all="ignore"):
+                    self._sample = _Sample(block, values, self._sample.inodes if known else None)
                 self.inodes = self._sample.inodes and not PETSc.Options().hasName("mat_no_inode")
                 self._next_full = 2 * self._changes + 8
             self._changes += 1

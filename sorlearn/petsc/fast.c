@@ -11,7 +11,7 @@
 #include <petsc/private/pcimpl.h>
 
 /* Solves of which all is kept. */
-#define KEPT 64
+#define KEPT 256
 
 /* A KSP that raises no error for a failed solve, because a repair comes first; NULL for none. */
 typedef struct {

@@ -21,7 +21,7 @@ def _fields(kind: Any, names: str) -> list[tuple[str, Any]]:
 
 
 #: Solves of which all is kept.
-KEPT = 64
+KEPT = 256
 
 
 class Kept(ctypes.Structure):

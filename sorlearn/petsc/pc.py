@@ -8,7 +8,6 @@ from typing import Any, Callable
 
 from petsc4py import PETSc
 
-from ..errors import MatrixError
 from ..learners import Context
 from ..options import Settings
 from ..tuning.record import SolveRecord
@@ -18,6 +17,7 @@ from .fast import missing
 from .rescue import Rescue
 from .sor import ONLY_ONE, Sweeps
 from .standing import Standing
+from .sweeping import Sweeping
 from .tuned import Tuned
 from .unattended import Unattended
 
@@ -25,8 +25,6 @@ from .unattended import Unattended
 _REGION = (5, 6)
 #: Callbacks that fast.c stands in for, unless a subclass has its own.
 _REPLACED = ("setUp", "apply", "applyTranspose", "preSolve", "postSolve")
-#: PETSC_ERR_SUP.
-_NO_SUPPORT = 56
 
 
 class PC:
@@ -56,16 +54,14 @@ class PC:
         self._resting: float | None = None
         self._standing = Standing()
         self._unattended = Unattended()
+        self._rescue = Rescue()
+        self._sweeping = Sweeping(self._unattended, self._rescue)
         self.omega = 1.0
         self._prefix = ""
         self._settings: Settings | None = None
-        self._sweeps: Sweeps | None = None
         self._tuned: Tuned | None = None
-        self._rescue = Rescue()
-        self._active = self._only_one = False
+        self._only_one = False
         self._clock = Clock()
-        self._count_down(1)
-        self._A: Any = None
 
     @property
     def omega(self) -> float:
@@ -74,7 +70,7 @@ class PC:
 
     @omega.setter
     def omega(self, omega: float) -> None:
-        self._omega = self._unattended.state.omega = omega
+        self._unattended.state.omega = omega
 
     @property
     def safe_omega(self) -> float:
@@ -103,14 +99,14 @@ class PC:
     def setFromOptions(self, pc: Any) -> None:
         """Read and check the options.  Collective; raises OptionError on all ranks."""
         alive.enter(pc)
-        self._prefix = pc.getOptionsPrefix() or ""
+        self._prefix = self._sweeping.prefix = pc.getOptionsPrefix() or ""
         database = PETSc.Options(self._prefix)
         settings = reading.settings(pc.comm, self._prefix, database, self.overrides)
         if settings != self._settings:
             self._let_go()
-        self._settings, self._sweeps = settings, Sweeps(database)
+        self._settings, self._sweeping.sweeps = settings, Sweeps(database)
         own = any(getattr(type(self), name) is not getattr(__class__, name) for name in _REPLACED)  # a subclass's
-        self._unattended.attach(pc, self._sweeps, not own)
+        self._unattended.attach(pc, self._sweeping.sweeps, not own)
         self._rescue.repairable = not database.getBool("ksp_diagonal_scale", False)
         self.omega = self._rescue.safe = settings.omega
 
@@ -120,7 +116,7 @@ class PC:
             self.setFromOptions(pc)
         alive.enter(pc)
         if not self._rescue.nested:
-            self._A = None
+            self._sweeping.A = None
         kind = pc.getOperators()[1].getType()
         self._unattended.state.kind = kind.encode()
         self._only_one = kind in ONLY_ONE
@@ -139,7 +135,7 @@ class PC:
     def reset(self, pc: Any) -> None:
         """Let go of all that belongs to a matrix, and give back what was learned."""
         self._rescue.reset()
-        self._A, self._active = None, False
+        self._sweeping.A, self._sweeping.watched = None, False
         self._unattended.state.kind = b""
         self._let_go()
 
@@ -155,57 +151,22 @@ class PC:
             return
         self._take_back()
         session = self._tuned.session if self._tuned else None
-        for line in say.state(self._settings, self.omega, self._standing, self._sweeps, session, missing()):
+        for line in say.state(self._settings, self.omega, self._standing, self._sweeping.sweeps, session, missing()):
             viewer.printfASCII(f"  {line}\n")
 
     # -- application
 
     def apply_safe(self, P: Any, x: Any, y: Any) -> None:
         """y = M⁻¹x at the safe ω, outside a solve.  Collective."""
-        self._sweeps.sweep(P, x, y, self._settings.omega)
+        self._sweeping.sweeps.sweep(P, x, y, self._settings.omega)
 
     def apply(self, pc: Any, x: Any, y: Any) -> None:
         """y = M⁻¹x; fast.c calls it after its own sweep, or error, where that is to be looked after.  Collective."""
-        if self._unattended.attached and self._swept(pc):
-            return
-        try:
-            self._sweeps.sweep(self._A or pc.getOperators()[1], x, y, self._omega)
-        except PETSc.Error as error:
-            say.explain(pc, self._prefix, self._sweeps, error)
-            raise
-        self._countdown -= 1
-        if not self._countdown:
-            self._look_after(pc)
-
-    def _swept(self, pc: Any) -> bool:
-        state = self._unattended.state
-        if state.error:
-            say.explain(pc, self._prefix, self._sweeps, PETSc.Error(state.error))
-        elif state.swept:
-            self._count_down(self._rescue.watch())
-        return bool(state.error or state.swept)
-
-    def _look_after(self, pc: Any) -> None:
-        """Pass on that a pivot was zero, as PCSOR does; give the KSP its tolerances back, or cut it off."""
-        self._sweeps.pass_on_failure(pc, self._A or pc.getOperators()[1])
-        self._count_down(self._rescue.watch() if self._active else 1)
-
-    def _count_down(self, applications: int) -> None:
-        """Look after something after so many applications, 0 for never; what fails fast.c passes on by itself."""
-        self._countdown = self._unattended.state.countdown = applications
+        self._sweeping.apply(pc, x, y)
 
     def applyTranspose(self, pc: Any, x: Any, y: Any) -> None:
         """y = M⁻ᵀx, for symmetric matrices and sweeps.  Collective."""
-        self._rescue.applied_transpose = True
-        A = pc.getOperators()[1]
-        try:
-            self._sweeps.check_transpose(A)
-            self._sweeps.sweep(A, x, y, self.omega)
-        except (MatrixError, PETSc.Error) as error:
-            say.explain(pc, self._prefix, self._sweeps, error)
-            refusal = PETSc.Error(_NO_SUPPORT) if isinstance(error, MatrixError) else error  # PCSOR's code
-            if not self._unattended.returns(refusal):
-                raise refusal from (error if refusal is not error else None)
+        self._sweeping.apply_transpose(pc, x, y)
 
     # -- around a solve
 
@@ -213,7 +174,7 @@ class PC:
         """Choose ω.  Collective."""
         began = perf_counter()
         rescue = self._rescue
-        self._count_down(0 if self._unattended.attached else 1)
+        self._sweeping.begin()
         if rescue.nested:
             self.omega = rescue.omega
             return
@@ -222,34 +183,34 @@ class PC:
             return
         rescue.give_back()
         self._take_back()
-        if (self._active or self._unattended.state.running) and self._tuned is not None:
+        if (self._sweeping.watched or self._unattended.state.running) and self._tuned is not None:
             self._tuned.decide_next()  # the solve before ended in an error
         self._unattended.stop()
         judged = self._standing.judges(ksp, self._prefix, self._settings, self.guarded, rescue.repairable)
-        self._active = judged and not self._only_one and self._resting is None
-        if not self._active:
+        self._sweeping.watched = judged and not self._only_one and self._resting is None
+        if not self._sweeping.watched:
             held = self._settings.omega if self._resting is None else self._resting
-            self.omega, self._A = 1.0 if self._only_one else held, None
+            self.omega, self._sweeping.A = 1.0 if self._only_one else held, None
             self._unattended.hold(ksp)
             return
-        self._A = pc.getOperators()[1]
+        self._sweeping.A = pc.getOperators()[1]
         if self._tuned is None:
             self._enter(ksp)
-        decision = self._tuned.before(ksp, self._A, self._known, self._standing.measured)
+        decision = self._tuned.before(ksp, self._sweeping.A, self._known, self._standing.measured)
         self.omega = decision.omega
         rescue.prepare(ksp, x, decision)
         if rescue.watches:
-            self._count_down(1)
+            self._sweeping.count_down(1)
         self._clock.start(began, self._settings.cost == "flops")
 
     def _known(self) -> Context | None:
-        return reading.context(self._A.comm, self._prefix, self._settings, self.context)
+        return reading.context(self._sweeping.A.comm, self._prefix, self._settings, self.context)
 
     def _enter(self, ksp: Any) -> None:
         reading.hint_at_context(ksp.comm, self._prefix, self._settings, self.context)
         self._tuned = Tuned(self._prefix, self._settings, self.guarded and not self.arm)
         self._tuned.unattended = self._unattended.attached
-        self._tuned.enter(ksp, self._A.getSize())
+        self._tuned.enter(ksp, self._sweeping.A.getSize())
 
     def postSolve(self, pc: Any, ksp: Any, b: Any, x: Any) -> None:
         """Repair what a trial has left, and learn.  Collective."""
@@ -257,8 +218,8 @@ class PC:
             return
         if self._unattended.state.running:
             self._clock.resume(self._unattended.take_over(self._tuned, self._rescue))
-            self._A, self._active = pc.getOperators()[1], True
-        if self._active:
+            self._sweeping.A, self._sweeping.watched = pc.getOperators()[1], True
+        if self._sweeping.watched:
             try:
                 self._end(ksp, b, x)
             except PETSc.Error as error:
@@ -281,13 +242,13 @@ class PC:
                 solve = clock.plain(iterations, reason)
             else:
                 solve = clock.told(ksp, tuned.decision)
-                solve = solve._replace(outcome=rescue.finish(ksp, b, x, self._sweeps.sweep))
+                solve = solve._replace(outcome=rescue.finish(ksp, b, x, self._sweeping.sweeps.sweep))
         except BaseException:  # the application's, out of a repeat: as from a solve of its own
             tuned.decide_next()
             raise
         finally:
-            self._A, self._active = None, False
-            self._count_down(0 if self._unattended.attached else 1)
+            self._sweeping.A, self._sweeping.watched = None, False
+            self._sweeping.begin()
             self.omega = tuned.decision.omega  # not that of a repeat
         tuned.after(solve, clock.own())
         if reason in _REGION:

@@ -51,7 +51,7 @@ def state(settings: Any, omega: float, standing: Any, sweeps: Any, session: Any,
 
     `slow` says why every solve and iteration comes to Python, or nothing.
     """
-    space, solves = settings.space(), f", {session.solves} solves so far" if session else ""
+    space, solves = settings.space(), f", {session.books.solves} solves so far" if session else ""
     held = standing.held
     reasons = [f"remedy: {held.remedy}"] if held else session.review.reasons() if session else []
     return [

@@ -118,7 +118,7 @@ class Baseline(Remembers):
         """Iterations after which a trial is cut off; 0 for none."""
         if not self.audits:
             return 0.0
-        return float(int(CUT * self.dearest) + 1) if self.strict else TIMES * self.dearest
+        return float(int(CUT * self.dearest) + 1) if self.strict else TIMES * max(self.dearest, self.level)
 
     def enter(self, cost: float, *, safe: bool, ratio: float | None, solves: int = 1) -> None:
         """A solve cost this much, or several did so on average.

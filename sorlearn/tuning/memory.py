@@ -21,12 +21,12 @@ def state(session: Session) -> dict[str, Any]:
     """Of a session, for a file."""
     own = {
         "learner": session.learner.state(),
-        "solves": session.solves,
+        "solves": session.books.solves,
         "rho": session.standing.rho,
-        "ratio": session.ratio,
+        "ratio": session.books.ratio,
         "decision": [value if isfinite(value) else str(value) for value in session.standing.decision],
         "decided": session.standing.chosen.omega,
-        "passed": list(session.passed),
+        "passed": list(session.books.passed),
         "matrix": list(session.standing.chosen.context.matrix or ()),
     }
     return {**own, **{name: getattr(session, name).state() for name in ROOMS}}
@@ -66,8 +66,8 @@ def restore(session: Session, fresh: Session, saved: dict[str, Any], with_learne
         raise StateError(f"the state is damaged: {error!r}") from None
     for name in ROOMS:  # in place, as others have them, too; what a new one took won't be refused
         getattr(session, name).restore(saved[name])
-    session.solves, session.ratio, session.passed, session.restored = solves, ratio, passed, True
-    standing = session.standing
+    session.restored, books, standing = True, session.books, session.standing
+    books.solves, books.ratio, books.passed = solves, ratio, passed
     standing.rho, standing.decision, standing.chosen = rho, decision, Choice(omega, context=context)
 
 

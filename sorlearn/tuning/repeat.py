@@ -11,16 +11,16 @@ from .bins import u_of
 #: callbacks, and a nonzero's way from memory.
 DECISION, CALLBACK, NONZERO = 250e-6, 1.0e-6, 2.2e-9
 #: Share of the time of the solves that deciding may take.
-SHARE = 0.05
+SHARE = 0.02
 #: Solves decided one by one before any is repeated, per second that one takes, and at most.
 WARM_UP, MOST_WARM_UP = 5e5, 500
 #: Repeats at most; those that are made anyway where a solve takes fewer than so many seconds.
-LONGEST, FEW, SHORT = 63, 2, 0.01
+LONGEST, FEW, SHORT = 255, 2, 0.01
 #: Solves, or iterations, that never come to an end.
 FOR_GOOD = 10**9
 #: What is left of the repeats when ω that can't follow the matrix ends them: where solves are very short, not at once.
 PATIENCE = 16
-#: Change of log(2/ω − 1) from one decision to the next that hardly matters.
+#: Change of log(2/ω − 1) from where a decision has followed the matrix to the next one that hardly matters.
 STEADY = 0.2
 #: Relative change of the iterations, beyond one, and rise of the cost from one decision to the next that call for
 #: another.
@@ -40,32 +40,38 @@ class Repeats:
         Iterations of a solve that is like the last decided one.
     """
 
-    _REMEMBERED = ("left", "stretch", "u", "mean_iterations", "least", "most", "cost", "solves")
+    _REMEMBERED = ("left", "stretch", "u", "audit", "mean_iterations", "least", "most", "cost", "solves")
 
     def __init__(self) -> None:
         self.left = self.solves = 0
         self.least = self.most = 0.0
+        self.audit = False
         self.stretch, self.u, self.mean_iterations, self.cost = 1.0, 0.0, 0.0, 0.0
 
-    def plan(self, omega: float, nonzeros: int, willing: bool) -> int:
+    def moved(self, omega: float) -> None:
+        """The last decision has followed the matrix to this ω; an audit leads nowhere."""
+        if not self.audit:
+            self.u = u_of(omega)
+
+    def plan(self, omega: float, nonzeros: int, willing: bool, audit: bool = False) -> int:
         """Solves that may repeat a decision for `omega`, on a matrix with so many nonzeros; 0 where it isn't `willing`.
 
-        Also to be asked where none may, as it follows how alike the decisions are.
+        Also to be asked where none may, as it follows how alike the decisions are, an `audit` aside.
         """
-        self.left = 0
+        self.left, self.audit = 0, audit
         solve = 5e-6 + (self.mean_iterations + 1.0) * (CALLBACK + NONZERO * nonzeros)
-        if not nonzeros or self.solves < min(WARM_UP * solve, MOST_WARM_UP):
+        if audit or not nonzeros or self.solves < min(WARM_UP * solve, MOST_WARM_UP):
             return 0
         u = u_of(omega)
         steady, self.u = abs(u - self.u) < STEADY, u
-        self.stretch = min(1.25 * self.stretch, LONGEST) if steady else max(0.5 * self.stretch, 1.0)
+        self.stretch = min(1.5 * self.stretch, LONGEST) if steady else max(0.5 * self.stretch, 1.0)
         if willing:
             self.left = min(max(int(DECISION / (SHARE * solve)), FEW * (solve < SHORT)), int(self.stretch) - 1)
         return self.left
 
     def decided(self, iterations: int, cost: float) -> None:
         """A decided solve took so many iterations at this cost; if it was dearer than the last, none repeats it."""
-        if cost > (1.0 + DEARER) * self.cost:
+        if cost > (1.0 + DEARER) * self.cost and iterations > self.most:
             self.left = 0
         self.solves += 1
         self.cost, slack = cost, 1.0 + UNLIKE * iterations

@@ -17,9 +17,10 @@ from ..records.saved import Saved
 from . import memory
 from .accuracy import Accuracy
 from .baseline import Baseline
+from .books import Books
 from .decision import Decision
 from .pricing import Pricing
-from .record import MET, Outcome, Passed, Solve, SolveRecord
+from .record import Passed, Solve, SolveRecord
 from .repeat import Repeats
 from .review import Review
 from .standing import Standing
@@ -55,13 +56,11 @@ class Session:
         self.asked: Choice | None = None
         self.standing = Standing(settings.omega, self.learner, self.accuracy, self.vetoes, self.repeats)
         self._alone = self._resumes = self.restored = False
-        self.solves = 0
-        self.passed = Passed()
-        self.ratio: float | None = None
         self._shares_learner, self._guarded = learner is not None, guarded
         stem = f"-{name}{STEM}"
         self.log = Log.of(name, say if settings.monitor else None, settings.journal, f"{stem}journal")
         self.review = Review(name, settings, self.pricing, self.log, at_random=guarded)
+        self.books = Books(settings.omega, self.accuracy, self.baseline, self.review)
         self._saved = Saved(key, stem, settings.load, settings.save, say)
         self._saved.restore(self.restore)
 
@@ -86,15 +85,17 @@ class Session:
         if self._resumes and (decision := self.standing.follow(context.number)) is not None:  # a run's end cut it short
             return decision._replace(repeats=self.repeats.left - 1)
         self._resumes = False
-        self._settle()
+        self.books.settle(self.standing.decision)
+        self.repeats.moved(self.standing.decision.omega)
         omega = self._choose(context)
         check = measured and self.learner.learns and self.accuracy.due(omega)
         tiny = self.asked is None and self.baseline.tiny
-        as_asked = self.asked is not None and omega == self.asked.omega and not self.asked.explored
+        audit = self.asked is not None and self.asked.explored
+        as_asked = self.asked is not None and omega == self.asked.omega and not audit
         matrix = context.matrix  # one that isn't symmetric may turn a test lenient, which decided solves only show
         turns = measured and matrix is not None and matrix.skew != 0.0 and matrix.novelty == 0.0
         willing = (tiny or (as_asked and not turns)) and not (check or self._guarded) and self.learner.repeatable
-        repeats = self.repeats.plan(omega, nonzeros, willing)
+        repeats = self.repeats.plan(omega, nonzeros, willing, audit)
         trial = self.learner.learns and omega != self.settings.omega
         standing = self.standing
         standing.rho, standing.chosen = context.number or 0.0, Choice(omega, context=NO_CONTEXT if tiny else context)
@@ -125,10 +126,10 @@ class Session:
         omega, outcome = self.standing.decision.omega, solve.outcome
         self._judge(solve)
         loss = self.pricing.loss(self.standing.decision, solve)
-        asked, self.ratio = self.asked, None
+        asked, self.books.ratio = self.asked, None
         if asked is not None and asked.omega == omega:
-            self.ratio = self.pricing.at_safe(self.learner, asked, loss)
-        self._count(solve)
+            self.books.ratio = self.pricing.at_safe(self.learner, asked, loss)
+        self.books.enter(self.standing.decision, solve)
         if asked is not None and outcome.tells and not self.baseline.tiny:
             self.learner.update(asked, self.vetoes.charge(asked.omega, omega, self.pricing.told(loss)))
         self.repeats.decided(outcome.iterations, loss)
@@ -153,57 +154,33 @@ class Session:
         """A solve repeated the decision, so that nothing is learned; returns how many more may."""
         outcome = solve.outcome
         if self.repeats.like(outcome.iterations) and not (outcome.failed or outcome.verdict):
-            self._pass_by(Passed(1, outcome.iterations), solve.seconds)
+            self.repeats.repeated()
+            self.books.pass_by(self.standing.decision, Passed(1, outcome.iterations), solve.seconds)
         else:
-            self._settle()
+            self.books.settle(self.standing.decision)
             self._judge(solve)
             self.repeats.end()
-            self._count(solve)
+            self.books.enter(self.standing.decision, solve)
         if self.log.observed:
             choice = Choice(self.standing.decision.omega, context=self.standing.chosen.context)
             self._write(solve, self.repeats.cost, choice, held=True)
-        self._saved.sometimes(self.solves, self.state)
+        self._saved.sometimes(self.books.solves, self.state)
         return self.repeats.left
 
     def pass_unseen(self, omegas: Sequence[float], solves: Sequence[Solve], passed: Passed, seconds: float) -> None:
         """Solves have repeated the decision with nobody looking, these with these ω's and perhaps more."""
-        first = self.solves
-        self._pass_by(passed, seconds)
+        first = self.books.solves
+        self.repeats.repeated(passed.solves)
+        self.books.pass_by(self.standing.decision, passed, seconds)
         if self.log.observed:
             for number, (omega, solve) in enumerate(zip(omegas, solves), first + 1):
                 choice = Choice(omega, context=self.standing.chosen.context)
                 self.log.write(SolveRecord.of(number, omega, solve, choice, self.repeats.cost, True))
-        self._saved.sometimes(self.solves, self.state)
-
-    def _pass_by(self, more: Passed, seconds: float) -> None:
-        """Repeats that were as they should be are accounted for together, before the next decision."""
-        self.repeats.repeated(more.solves)
-        self._tell(Solve(Outcome(more.iterations, MET[0]), seconds=seconds), more.solves)
-        self.passed = Passed(*(old + new for old, new in zip(self.passed, more)))
-
-    def _settle(self) -> None:
-        passed, self.passed = self.passed, Passed()
-        if passed.solves:
-            self._account(*passed)
-
-    def _count(self, solve: Solve) -> None:
-        self._account(1, solve.outcome.iterations)
-        self._tell(solve, 1)
-
-    def _account(self, solves: int, iterations: int) -> None:
-        """What further choices depend on."""
-        safe = self.standing.decision.omega == self.settings.omega
-        self.accuracy.earn(iterations, solves)
-        self.baseline.enter(iterations / solves + 1.0, safe=safe, ratio=self.ratio, solves=solves)
-
-    def _tell(self, solve: Solve, solves: int) -> None:
-        """What the user will be told."""
-        self.solves += solves
-        self.review.enter(self.standing.decision, solve, self.ratio, solves)
+        self._saved.sometimes(self.books.solves, self.state)
 
     def _write(self, solve: Solve, loss: float, choice: Choice, held: bool = False) -> None:
-        self.log.write(SolveRecord.of(self.solves, self.standing.decision.omega, solve, choice, loss, held))
-        self._saved.sometimes(self.solves, self.state)
+        self.log.write(SolveRecord.of(self.books.solves, self.standing.decision.omega, solve, choice, loss, held))
+        self._saved.sometimes(self.books.solves, self.state)
 
     # -- what stays
 
@@ -219,4 +196,4 @@ class Session:
 
     def save(self) -> None:
         """Write the state, if asked to."""
-        self._saved.save(self.solves, self.state)
+        self._saved.save(self.books.solves, self.state)

@@ -1,0 +1,56 @@
+"""Where every solve is entered: in what further choices depend on, and in what the user will be told."""
+
+from __future__ import annotations
+
+from .accuracy import Accuracy
+from .baseline import Baseline
+from .decision import Decision
+from .record import MET, Outcome, Passed, Solve
+from .review import Review
+
+
+class Books:
+    """Of one session, which lends its rooms.
+
+    Repeats that were as they should be are summed up, and count together before the next decision: so it doesn't
+    matter whether anybody looked at them one by one.
+
+    Attributes
+    ----------
+    solves : int
+        All so far, those of a loaded state included.
+    passed : Passed
+        Repeats that don't count yet.
+    ratio : float or None
+        Of the decision that stands, as in `Baseline.enter`.
+    """
+
+    def __init__(self, omega_safe: float, accuracy: Accuracy, baseline: Baseline, review: Review) -> None:
+        self._omega_safe, self._accuracy, self._baseline, self._review = omega_safe, accuracy, baseline, review
+        self.solves, self.passed = 0, Passed()
+        self.ratio: float | None = None
+
+    def enter(self, decision: Decision, solve: Solve) -> None:
+        """One solve."""
+        self._account(decision, Passed(1, solve.outcome.iterations))
+        self._tell(decision, solve, 1)
+
+    def pass_by(self, decision: Decision, more: Passed, seconds: float) -> None:
+        """Repeats that took so long together."""
+        self._tell(decision, Solve(Outcome(more.iterations, MET[0]), seconds=seconds), more.solves)
+        self.passed = Passed(*(old + new for old, new in zip(self.passed, more)))
+
+    def settle(self, decision: Decision) -> None:
+        """Have the repeats count."""
+        passed, self.passed = self.passed, Passed()
+        if passed.solves:
+            self._account(decision, passed)
+
+    def _account(self, decision: Decision, passed: Passed) -> None:
+        self._accuracy.earn(passed.iterations, passed.solves)
+        cost = passed.iterations / passed.solves + 1.0
+        self._baseline.enter(cost, safe=decision.omega == self._omega_safe, ratio=self.ratio, solves=passed.solves)
+
+    def _tell(self, decision: Decision, solve: Solve, solves: int) -> None:
+        self.solves += solves
+        self._review.enter(decision, solve, self.ratio, solves)
