@@ -7,7 +7,7 @@ so that differences under 5 to 10 % mean nothing.  The lines:
 
 *default*   PETSc's own ICC(0) or ILU(0), set up for each matrix
 *learned*   `sorlearn.PC` alone
-*single*    the best of the arms alone, each kept by `sorlearn.Lag` but SOR, by the run's own end
+*single*    the best of the arms alone, each kept by `sorlearn.Lag` but SOR, and Eisenstat's form together with SOR
 *arms*      `sorlearn.KSP` with all of them
 *tsallis*   Tsallis-INF with reduced variance over the same arms, a failure repeated with the first (as PCGBandit does
             for OpenFOAM)
@@ -41,6 +41,7 @@ GAMG = ("-{0}pc_type gamg -{0}pc_gamg_reuse_interpolation 0 -{0}mg_levels_ksp_ty
         "-{0}mg_levels_pc_type sor")  # fmt: skip
 #: Typed options of each arm but SOR, `{0}` for the prefix.
 SYMMETRIC = {
+    "eisenstat": "",
     "icc": "-{0}pc_type icc -{0}pc_factor_levels 3",
     "gmg": MG,
     "gamg": GAMG,
@@ -49,6 +50,7 @@ SYMMETRIC = {
 }
 UNSYMMETRIC = {**SYMMETRIC, "icc": "-{0}pc_type ilu -{0}pc_factor_levels 3", "cholesky": "-{0}pc_type lu"}
 UNSYMMETRIC["ilu"], UNSYMMETRIC["lu"] = UNSYMMETRIC.pop("icc"), UNSYMMETRIC.pop("cholesky")
+del UNSYMMETRIC["eisenstat"]
 
 
 class Problem(NamedTuple):
@@ -130,14 +132,17 @@ class Bench:
         """The options of an arm alone."""
         if arm == "sor":
             return "-pc_type python -pc_python_type sorlearn.PC"
+        if arm == "eisenstat":
+            return self.together("eisenstat")
         return f"-pc_type python -pc_python_type sorlearn.Lag {self.typed(arm, 'lag_')}"
 
-    def together(self) -> str:
-        """The options of all arms."""
-        own = " ".join(self.typed(arm, f"sorlearn_{arm}_") for arm in self.arms)
+    def together(self, *arms: str) -> str:
+        """The options of SOR and these arms, else of all."""
+        arms = arms or tuple(self.arms)
+        own = " ".join(self.typed(arm, f"sorlearn_{arm}_") for arm in arms)
         inner = self.problem.ksp.split()[1]
         return (f"-ksp_type python -ksp_python_type sorlearn.KSP -sorlearn_ksp_type {inner} "
-                f"-sorlearn_arms {','.join(['sor', *self.arms])} {own}")  # fmt: skip
+                f"-sorlearn_arms {','.join(['sor', *arms])} {own}")  # fmt: skip
 
     def run(self, typed: list[str], choose: Callable[[int, float], int] | None = None) -> Run:
         """Solve all with the one KSP that these options make or, with `choose`, with the one that it says.

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from petsc4py import PETSc
 
-from ..errors import OptionError, SorlearnError
+from ..errors import MatrixError, OptionError, SorlearnError
 from ..learners import NO_CONTEXT
 from ..options import ArmSettings
 from ..records import arms as records
@@ -24,15 +24,14 @@ from ..tuning.arms import Play, Played, Rule
 from ..tuning.record import Verdict
 from ..tuning.registry import Registry, kin
 from . import alive, position
-from .beforehand import Definite, factorisation
+from .arm import Arm, EisenstatArm, TunedArm, new_arm
+from .beforehand import factorisation
 from .clib import origin
 from .collective import Comm
 from .context import UNREADABLE, Features
-from .lag import Lag
 from .rescue import first_residual, keep_first_residual
 from .say import complain, once, say
 from .usertest import UserTest, test_of
-from .wrapped import reuses
 
 registry = Registry()
 _choosing = PETSc.Log.Event("SorlearnChooseArm")
@@ -44,123 +43,9 @@ _REFUSED = int(PETSc.KSP.ConvergedReason.DIVERGED_PCSETUP_FAILED)
 _UNPRECONDITIONED = int(PETSc.KSP.NormType.UNPRECONDITIONED)
 _SAFE, _OWN = 0.0, 1.0  # whose preconditioner an answer's residual is measured with
 #: What `-sorlearn_arms auto` stands for, where PETSc has it and it takes the matrix.
-SYMMETRIC, UNSYMMETRIC = ("sor", "icc", "gamg", "hypre", "cholesky"), ("sor", "ilu", "gamg", "hypre", "lu")
-#: Those that factorise the matrix as a symmetric positive definite one.
-_DEFINITE = ("icc", "cholesky")
+SYMMETRIC, UNSYMMETRIC = ("sor", "eisenstat", "icc", "gamg", "hypre", "cholesky"), ("sor", "ilu", "gamg", "hypre", "lu")
 #: KSP types for symmetric matrices.
 _SYMMETRIC_KSPS = ("cg", "minres", "fcg", "pipecg", "groppcg", "cgne", "symmlq", "cr", "pipecr")
-
-
-class Arm:
-    """One KSP with its preconditioner; collective in all it does.
-
-    `sor` is `sorlearn.PC`, with the outer solver's prefix; every other one is kept by `sorlearn.Lag`.
-
-    Parameters
-    ----------
-    name : str
-        Its options follow ``<prefix>sorlearn_<name>_``.
-    make : callable
-        Makes its KSP from the outer one, the PC and the name.
-    sor : petsc4py.PETSc.PC
-        The PC of the arm `sor`.
-    """
-
-    def __init__(self, outer: Any, prefix: str, name: str, make: Callable[[Any, Any, str], Any], sor: Any) -> None:
-        self.name, self.idle = name, 0
-        own = f"{prefix}sorlearn_{name}_"
-        given = PETSc.Options(own).getString("pc_type", "")
-        self.kind, self.context = given or name, None
-        self.tunes = name == "sor" and not given
-        if self.tunes:
-            self.pc, self.context = sor, sor.getPythonContext()
-            self.context.guarded = self.context.arm = True
-        else:
-            _check_that_there_is(self.kind)
-            self.pc = PETSc.PC().create(outer.comm)
-            self.pc.setOptionsPrefix(own)
-            self.pc.setType("python")
-            self.context = Lag(stem="", kind=self.kind)
-            self.context.guarded = True
-            self.pc.setPythonContext(self.context)
-        self._definite = Definite() if self.kind in _DEFINITE else None
-        self.context.setFromOptions(self.pc)
-        self.ksp = make(outer, self.pc, name)
-        keep_first_residual(self.ksp)
-
-    @property
-    def omega(self) -> float | None:
-        """The relaxation factor, where there is one."""
-        return self.context.omega if self.tunes else None
-
-    @property
-    def safe_omega(self) -> float | None:
-        """The one that it was configured with."""
-        return self.context.safe_omega if self.tunes else None
-
-    def set_up(self, outer: Any) -> None:
-        """Have a set-up for the matrix at hand, or one that is kept; raises what PETSc has against it."""
-        A, P = outer.getOperators()
-        if self._definite is not None:
-            self._definite.check(P)
-        self.ksp.setOperators(A, P)
-        self.pc.setReusePreconditioner(reuses(outer.getPC()))
-        dm = outer.getPC().getDM()  # a KSP would make one
-        if dm:
-            self.pc.setDM(dm)
-        self.ksp.setUp()
-
-    def set_ups(self) -> tuple[int, float]:
-        """How many there have been, and the seconds that they took on this rank."""
-        return (0, 0.0) if self.tunes else self.context.set_ups
-
-    def apply_as_safe(self, P: Any, r: Any, z: Any) -> None:
-        """z = M⁻¹r, as the user configured this arm."""
-        if self.tunes:
-            self.context.apply_safe(P, r, z)
-        else:
-            self.context.apply_kept(r, z)
-
-    def rest(self, omega: float | None) -> None:
-        """Solve with this ω, and learn nothing from it; None to learn again."""
-        if self.tunes:
-            self.context.rest(omega)
-
-    def let_go(self) -> None:
-        """Free what belongs to the matrix."""
-        self.ksp.reset()
-        if self._definite is not None:
-            self._definite.reset()
-        self.idle = 0
-
-    def destroy(self) -> None:
-        """The end of it; the arm `sor` leaves its PC alone."""
-        if not self.tunes:
-            self.pc.destroy()
-        self.ksp.destroy()
-
-    def words(self, prefix: str) -> str:
-        """The options that stand for this arm alone."""
-        if self.tunes:
-            text = f"-{prefix}pc_type python -{prefix}pc_python_type sorlearn.PC"
-        else:
-            text = f"-{prefix}pc_type python -{prefix}pc_python_type sorlearn.Lag -{prefix}lag_pc_type {self.kind}"
-        own = f"{prefix}sorlearn_{self.name}_"
-        text = f"-{prefix}ksp_type {self.ksp.getType()} {text}"
-        for option, value in sorted(PETSc.Options().getAll().items()):
-            rest = option[len(own) :]
-            if option.startswith(own) and rest not in ("ksp_type", "pc_type"):
-                text += f" -{prefix}{rest if rest.startswith('ksp_') else 'lag_' + rest} {value or ''}".rstrip()
-        return text
-
-
-def _check_that_there_is(kind: str) -> None:
-    """Raise PETSc's error if it has no PC of this type."""
-    pc = PETSc.PC().create(PETSc.COMM_SELF)
-    try:
-        pc.setType(kind)
-    finally:
-        pc.destroy()
 
 
 class InUse:
@@ -245,9 +130,10 @@ class Arms:
         self.all: list[Arm] = []
         for name in ["sor"] if self._auto else named.split(","):
             self._add(outer, name)
-        if not self.all or (not self._auto and self.all[0].name != named.split(",")[0]):
-            raise OptionError(f"-{self._prefix}sorlearn_arms {named}: the first arm, the safe one, can't be made; "
-                              "remedy: begin with sor")  # fmt: skip
+        first = "sor" if self._auto else named.split(",")[0]
+        if not self.all or self.all[0].name != first or isinstance(self.all[0], EisenstatArm):
+            raise OptionError(f"-{self._prefix}sorlearn_arms {named}: here {first} can't be the first arm, the safe "
+                              "one; remedy: begin with sor")  # fmt: skip
         self.in_use = self.all[0]
         self._play, self._left = Play(0), 0
         self._held: str | None = None
@@ -263,9 +149,13 @@ class Arms:
 
     def _add(self, outer: Any, name: str) -> None:
         try:
-            self.all.append(Arm(outer, self._prefix, name, self._make, self._sor))
-        except PETSc.Error as error:
+            arm = new_arm(outer, self._prefix, name, self._sor)
+        except (PETSc.Error, MatrixError) as error:
             self._leave_out(name, error)
+            return
+        arm.ksp = self._make(outer, arm.pc, name)
+        keep_first_residual(arm.ksp)
+        self.all.append(arm)
 
     def _leave_out(self, name: str, error: BaseException) -> None:
         text = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
@@ -299,7 +189,7 @@ class Arms:
         path, option = settings.arms_journal, f"-{name}sorlearn_arms_journal"
         self._log = Log(name, say if settings.arms_monitor else None,
                         Journal(path, name, option, records.line) if path else None, records.monitored)  # fmt: skip
-        self._tally = records.Tally([arm.name for arm in self.all], [arm.words(name) for arm in self.all])
+        self._tally = records.Tally([arm.name for arm in self.all], [self._words(arm) for arm in self.all])
         self._tally.alone = self._slot.rule.total
         if settings.arms_summary:
             self._tally = _tallies.setdefault(kin(name), self._tally)
@@ -309,6 +199,15 @@ class Arms:
         self._saved = Saved(f"{kin(name)}sorlearn_arms", stem, settings.arms_load, settings.arms_save, say)
         if not self._slot.solves:
             self._saved.restore(self._slot.rule.take_over)
+
+    def _words(self, arm: Arm) -> str:
+        """The options that stand for this arm alone."""
+        own, prefix = f"{self._prefix}sorlearn_{arm.name}_ksp_", self._prefix
+        text = f"-{prefix}ksp_type {arm.ksp.getType()} {arm.words(prefix)}"
+        for option, value in sorted(PETSc.Options().getAll().items()):
+            if option.startswith(own) and option != f"{own}type":
+                text += f" -{prefix}ksp_{option[len(own) :]} {value or ''}".rstrip()
+        return text
 
     def reset(self) -> None:
         """Let go of the operators, and give back what was learned."""
@@ -411,19 +310,21 @@ class Arms:
     def _run(self, solver: Any, arm: Arm, b: Any, x: Any, *, limit: int = 0, tighten: float = 0.0,
              nonzero: bool | None = None) -> _Ended:  # fmt: skip
         """Solve with this arm, from x if `nonzero`; what it can't do leaves it out, unless it is the safe one."""
-        began, (set_ups, spent) = perf_counter(), arm.set_ups()
+        began, (set_ups, spent) = perf_counter(), arm.set_ups
         self.in_use, arm.idle = arm, 0
         iterations, reason, cut = 0, _REFUSED, False
         try:
             arm.set_up(solver.outer)
+            limit = min(filter(None, (limit, arm.limit)), default=0)
             cut = solver.solve_with(arm.ksp, b, x, limit=limit, tighten=tighten, nonzero=nonzero)
             iterations, reason = arm.ksp.getIterationNumber(), arm.ksp.getConvergedReason()
         except Exception as error:
             if arm is self.all[0] or solver.interrupted:
                 raise
             self._drop(arm, error)
-        more, now = arm.set_ups()
+        more, now = arm.set_ups
         took = perf_counter() - began - (now - spent)
+        arm.ended(took, reason < 0)
         return _Ended(iterations, reason, cut, took, more - set_ups, now - spent)
 
     def _drop(self, arm: Arm, error: BaseException) -> None:
@@ -457,7 +358,7 @@ class Arms:
             else:
                 x.set(0.0)
             return True, iterations + self._run(solver, safe, b, x, nonzero=guess).iterations, None
-        if arm is safe and not safe.tunes:
+        if arm is safe and not isinstance(safe, TunedArm):
             return True, iterations, None
         verdict = self._judge(solver, b, x, guess)
         if verdict is not None and not ended.cut:
@@ -494,7 +395,7 @@ class Arms:
         x.copy(answer)
         # PETSc may measure against the first residual, which is the answer's now
         tighten = verdict.lacks + log10(solver.given.rtol) if test_of(solver.outer).from_initial else 0.0
-        safe.rest(safe.safe_omega)
+        safe.rest(safe.omega_safe if isinstance(safe, TunedArm) else None)
         more = self._run(solver, safe, b, x, nonzero=True, tighten=tighten)
         safe.rest(None)
         if more.reason < 0:

@@ -10,7 +10,8 @@ from petsc4py import PETSc
 
 from ..learners import Context
 from ..options import Settings
-from ..tuning.record import SolveRecord
+from ..tuning.decision import Decision
+from ..tuning.record import Solve, SolveRecord
 from . import alive, position, reading, say
 from .clock import Clock
 from .fast import missing
@@ -73,7 +74,7 @@ class PC:
         self._unattended.state.omega = omega
 
     @property
-    def safe_omega(self) -> float:
+    def omega_safe(self) -> float:
         """The one that the user configured."""
         return self._settings.omega
 
@@ -155,6 +156,21 @@ class PC:
             viewer.printfASCII(f"  {line}\n")
 
     # -- application
+
+    def lend(self, ksp: Any, A: Any) -> Decision:
+        """The decision for another KSP's solve with this matrix; `learn` takes what came of it.  Collective."""
+        self._take_back()
+        self._unattended.stop()
+        self._sweeping.A = A
+        if self._tuned is None:
+            self._enter(ksp)
+        decision = self._tuned.before(ksp, A, self._known, measured=False)
+        self._sweeping.A = None
+        return decision
+
+    def learn(self, solve: Solve) -> None:
+        """What came of a decision that was lent.  Collective where the cost is time."""
+        self._tuned.after(solve, 0.0)
 
     def apply_safe(self, P: Any, x: Any, y: Any) -> None:
         """y = M⁻¹x at the safe ω, outside a solve.  Collective."""
