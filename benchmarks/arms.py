@@ -109,8 +109,11 @@ PROBLEMS = {
 }  # fmt: skip
 
 
+_runs = count()
+
+
 class Run(NamedTuple):
-    """Of each solve: CPU seconds and iterations; what arms did, and whether all converged."""
+    """CPU seconds of each solve; iterations and failures of all."""
 
     seconds: np.ndarray
     iterations: int
@@ -155,7 +158,8 @@ class Bench:
                 A = distributed(instance.A, PETSc.COMM_SELF)
                 A.setOption(PETSc.Mat.Option.SYMMETRIC, self.problem.default == "icc")
                 x, b = A.createVecs()
-                solvers = [self._solver(A, words, f"run{i}_" if choose else "") for i, words in enumerate(typed)]
+                # a prefix that no run has had before: what one has learned another would go on with
+                solvers = [self._solver(A, words, f"run{next(_runs)}_") for words in typed]
             elif instance.A is not last:
                 A.setValuesCSR(instance.A.indptr, instance.A.indices, instance.A.data)
                 A.assemble()

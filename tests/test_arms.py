@@ -74,7 +74,7 @@ def force(ksp, **play):
     """Have every further solve decided like this."""
     rule = arms_of(ksp)._slot.rule
 
-    def choose(context):
+    def choose(*_):
         rule._play = Play(**play)
         return rule._play
 
@@ -269,7 +269,7 @@ def test_an_error_in_choosing_is_told_once_and_the_safe_arm_solves(capfd):
     A = laplacian(N)
     ksp = with_arms(A, "sor,jacobi")
     solve(ksp)
-    arms_of(ksp)._slot.rule.choose = lambda context: 1 / 0
+    arms_of(ksp)._slot.rule.choose = lambda *_: 1 / 0
     arms_of(ksp)._left = 0
     for seed in range(3):
         b, x = solve(ksp, seed)

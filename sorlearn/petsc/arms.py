@@ -177,13 +177,13 @@ class Arms:
         self._key = (self._prefix, P.getSize(), names, settings, self._comm.members)
         self._slot = registry.acquire(self._key, self._new_slot, lambda: None)
         if self._comm.root:
-            self._report(P)
+            self._report()
 
     def _new_slot(self) -> _Slot:
         kinds = [arm.kind for arm in self.all]
         return _Slot(Rule(kinds, self._settings.arms_share) if self._comm.root else None)
 
-    def _report(self, P: Any) -> None:
+    def _report(self) -> None:
         settings, name = self._settings, self._prefix
         assert self._slot is not None and self._slot.rule is not None
         path, option = settings.arms_journal, f"-{name}sorlearn_arms_journal"
@@ -193,8 +193,6 @@ class Arms:
         self._tally.alone = self._slot.rule.total
         if settings.arms_summary:
             self._tally = _tallies.setdefault(kin(name), self._tally)
-        if any(arm.direct for arm in self._slot.rule.arms):
-            self._slot.rule.factorising = factorisation(P)
         stem = f"-{name}sorlearn_arms_"
         self._saved = Saved(f"{kin(name)}sorlearn_arms", stem, settings.arms_load, settings.arms_save, say)
         if not self._slot.solves:
@@ -294,7 +292,7 @@ class Arms:
         except Exception:
             seen = UNREADABLE
         top = self._comm.largest(np.array(seen)).tolist()
-        play = self._try(self._ask, top, outer.rtol) if self._comm.root else None
+        play = self._try(self._ask, top, outer) if self._comm.root else None
         values = np.array(play or Play(0), float)
         self._comm.share(values)
         self._play = Play(*values.tolist())
@@ -302,10 +300,10 @@ class Arms:
         _choosing.end()
         return True
 
-    def _ask(self, top: list[float], rtol: float) -> Play:
+    def _ask(self, top: list[float], outer: Any) -> Play:
         assert self._slot is not None and self._slot.rule is not None
-        self._context = self._slot.features.context(top, rtol)
-        return self._slot.rule.choose(self._context)
+        self._context = self._slot.features.context(top, outer.rtol)
+        return self._slot.rule.choose(self._context, lambda: factorisation(outer.getOperators()[1]))
 
     def _run(self, solver: Any, arm: Arm, b: Any, x: Any, *, limit: int = 0, tighten: float = 0.0,
              nonzero: bool | None = None) -> _Ended:  # fmt: skip

@@ -12,6 +12,7 @@ R. Schapire, *Contextual bandits with linear payoff functions*, AISTATS 2011; th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import ceil, exp, inf, log, log10
 from typing import Any, NamedTuple
 
@@ -85,7 +86,7 @@ KINDS = {
     "lu": Kind(2.0, 8.0, 150.0),
 }
 UNKNOWN = Kind(-0.5, 3.0, 100.0)
-#: Types that factorise completely, whose first set-up `Rule.factorising` tells.
+#: Types that factorise completely, whose first set-up is asked for by the size of the matrix.
 DIRECT = ("cholesky", "lu", "redundant")
 #: Standard deviation of the log of what such a figure says.
 PRIOR = 0.7
@@ -188,10 +189,10 @@ class Clocks(Remembers):
         self._readings, self.count, self.believed = np.zeros(REMEMBERED), 0, 0.0
 
     def note(self, seconds: float) -> None:
-        """One more."""
-        self._readings[self.count % REMEMBERED] = seconds
+        """One more; the first, in which things are made that stay, counts until there is another."""
+        self._readings[max(self.count - 1, 0) % REMEMBERED] = seconds
         self.count += 1
-        found = sorted(self._readings[: self.count].tolist())
+        found = sorted(self._readings[: max(self.count - 1, 1)].tolist())
         self.believed = found[int(BELIEVED * len(found))]
 
 
@@ -286,15 +287,15 @@ class Rule(Remembers):
 
     Attributes
     ----------
-    factorising : float
-        Seconds that a complete factorisation would take, to be assigned when the matrix is known.
+    total : ndarray, shape (3, arms)
+        Seconds that each arm alone would have taken: least, expected, most.
     """
 
     _remembered = ("_changing", "_spent", "_lost", "_first")
 
     def __init__(self, kinds: list[str], share: float) -> None:
         self.arms, self._kinds = [Arm(kind) for kind in kinds], list(kinds)
-        self.factorising = 0.0
+        self._factorising: float | None = None
         self._share = share
         self._changing = 1.0  # share of decisions before which the matrix had changed
         self._spent = self._lost = self._first = 0.0
@@ -303,12 +304,20 @@ class Rule(Remembers):
         self._phi = basis(Context())
         self._expected = self._expect()
         self._play = Play(0)
-        self.total = np.zeros((3, len(kinds)))  # seconds that each arm alone would have taken: least, expected, most
+        self.total = np.zeros((3, len(kinds)))
 
     # -- before a solve
 
-    def choose(self, context: Context) -> Play:
-        """The arm for the coming solve, and perhaps for some after it."""
+    def choose(self, context: Context, factorising: Callable[[], float] = lambda: 0.0) -> Play:
+        """The arm for the coming solve, and perhaps for some after it.
+
+        Parameters
+        ----------
+        context : Context
+            What is known of it.
+        factorising : callable
+            Returns the seconds that a complete factorisation would take; called once, where one comes into question.
+        """
         changed = context.matrix is None or context.matrix.novelty == 0.0
         self._changing += (changed - self._changing) * 0.1
         for arm in self.arms:
@@ -318,6 +327,10 @@ class Rule(Remembers):
         self._expected = expected = self._expect()
         self._incumbent = self._cheapest()
         trial = self._trial()
+        if trial is not None and self.arms[trial].direct and self._factorising is None:
+            self._factorising = factorising()
+            self._expected = expected = self._expect()
+            trial = self._trial()
         i = self._incumbent if trial is None else trial
         limit, repeats = 0.0, 0.0
         if trial is not None:
@@ -350,7 +363,7 @@ class Rule(Remembers):
             deviation += PRIOR
         its = min(max(its, 0.0), 15.0)
         each = arm.each.believed or kind.each * unit
-        first = max(self.factorising, kind.set_up * unit) if arm.direct else kind.set_up * unit
+        first = max(self._factorising or 0.0, kind.set_up * unit) if arm.direct else kind.set_up * unit
         again = arm.set_up.believed if arm.set_up.count > 1 else FIRST * (arm.set_up.believed or first)
         rate = (arm.set_ups + WEIGHT * SET_UPS * self._changing) / (arm.solves + WEIGHT)
         share, least, due = rate * again, arm.set_ups / (arm.solves + WEIGHT) * again, 0.0
@@ -371,7 +384,7 @@ class Rule(Remembers):
     def _trial(self) -> int | None:
         """The cheapest arm to try among those that may be better than the incumbent, if the budget reaches."""
         expected, incumbent = self._expected, self._expected.cost[self._incumbent]
-        if not self.arms[self._incumbent].tried or not np.isfinite(incumbent):
+        if self.arms[self._incumbent].tried < 2 or not np.isfinite(incumbent):
             return None
         solving = np.exp(expected.log_iterations) * expected.each
         hoped = solving * np.exp(-HOPE * expected.deviation) + expected.least + expected.due / SPREAD
@@ -379,7 +392,8 @@ class Rule(Remembers):
         hopeful[self._incumbent] = False
         price = expected.due + np.minimum(solving, CUT * incumbent)
         worst = expected.due + CUT * incumbent
-        left = ADVANCE * self._first + self._share * self._spent - self._lost
+        advance = ADVANCE * min(self._first, float(expected.cost[0]))  # the first solve may have had much to do once
+        left = advance + self._share * self._spent - self._lost
         affordable = np.flatnonzero(hopeful & (worst <= left))
         return int(affordable[np.argmin(price[affordable])]) if len(affordable) else None
 
