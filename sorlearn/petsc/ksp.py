@@ -54,7 +54,7 @@ class KSP:
         self._sor: Any = None
         self._done = self._last = self._limit = 0
         self._cut = self._transposed = False
-        self._tests: dict[int, bool] = {}
+        self._tests: dict[int, str] = {}
 
     def setFromOptions(self, ksp: Any) -> None:
         """Create the inner KSP, or the arms, and the preconditioner.  Collective."""
@@ -90,7 +90,6 @@ class KSP:
         _set_from(inner, own, lenders)
         if arm:  # whose PC has been set from options already, with a prefix of its own
             inner.setPC(pc)
-        inner.setMonitor(self._monitor)
         return inner
 
     def _pc_of_sor(self, ksp: Any, prefix: str) -> Any:
@@ -192,10 +191,25 @@ class KSP:
         if tighten:
             given = given._replace(rtol=given.rtol * scale, atol=given.atol * scale)
         tolerances.write(inner, **given._asdict())
-        tests = delegate.has_test(ksp)
-        if tests != self._tests.get(inner.handle):
-            self._tests[inner.handle] = tests
-            inner.setConvergenceTest(self._converged) if tests else delegate.set_no_test(inner)
+        self._set_test(inner)
+
+    def _set_test(self, inner: Any) -> None:
+        """Have nobody test for convergence, PETSc where the outer KSP would say the same, or the outer KSP."""
+        if not delegate.has_test(self.outer):
+            test = "none"
+        elif self._limit or delegate.watched(self.outer) or not usertest.test_of(self.outer).plain:
+            test = "outer"
+        else:
+            test = "own"
+        if test == self._tests.get(inner.handle):
+            return
+        self._tests[inner.handle] = test
+        delegate.cancel_monitors(inner)
+        if test == "own":
+            inner.setConvergenceTest(None)
+            return
+        inner.setMonitor(self._monitor)
+        inner.setConvergenceTest(self._converged) if test == "outer" else delegate.set_no_test(inner)
 
     def _monitor(self, inner: Any, iteration: int, norm: float) -> None:
         """Show the outer KSP's monitors an iteration; a continued solve goes on counting."""

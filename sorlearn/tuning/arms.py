@@ -13,7 +13,7 @@ R. Schapire, *Contextual bandits with linear payoff functions*, AISTATS 2011; th
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import ceil, exp, inf, log, log10
+from math import ceil, erf, exp, inf, log, log10, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +24,7 @@ from ..learners.state import Remembers
 from .regression import Regression
 
 #: Solves of the safe arm that trials may cost in advance of their share.
-ADVANCE = 2.0
+ADVANCE = 1.0
 #: A trial is cut off at so many times the incumbent, any other play of a bold arm at so many times what is expected.
 CUT, LOOSE = 1.5, 4.0
 #: Trials are for arms that may cost less than the incumbent by this share; an arm replaces another from this share on.
@@ -33,6 +33,8 @@ GAIN, MARGIN = 0.05, 0.03
 HOPE, BOLD = 1.0, 0.3
 #: Standard deviation of the log of iterations around what the context says of them; of one that was cut off.
 NOISE, CENSORED = 0.1, 0.3
+#: Standard deviation of the log of what the first reading of a clock says of later ones.
+COLD = 0.5
 #: What is forgotten at each decision of arms that aren't played, and of the one that is.
 IDLE, PLAYED = 0.0005, 0.02
 #: Solves over which the set-up is spread that an arm needs before it takes over.
@@ -42,7 +44,7 @@ SPREAD = 25.0
 SET_UPS, WEIGHT, FIRST = 0.3, 4.0, 0.3
 #: Readings of a clock that count, and the place of the one that is believed.
 REMEMBERED, BELIEVED = 9, 0.25
-#: Share of the time that deciding may take, and most solves that one decision holds for.
+#: Share of the time that deciding may take once it has been done a few times, and most solves that repeat a decision.
 DECIDING, LONGEST = 0.005, 16
 #: Most decisions for which a failed arm waits.
 LONGEST_WAIT = 1024
@@ -291,14 +293,14 @@ class Rule(Remembers):
         Seconds that each arm alone would have taken: least, expected, most.
     """
 
-    _remembered = ("_changing", "_spent", "_lost", "_first")
+    _remembered = ("_changing", "_spent", "_lost", "_behind", "_first")
 
     def __init__(self, kinds: list[str], share: float) -> None:
         self.arms, self._kinds = [Arm(kind) for kind in kinds], list(kinds)
         self._factorising: float | None = None
         self._share = share
         self._changing = 1.0  # share of decisions before which the matrix had changed
-        self._spent = self._lost = self._first = 0.0
+        self._spent = self._lost = self._behind = self._first = 0.0
         self._own = Clocks()
         self._incumbent = self._since = 0
         self._phi = basis(Context())
@@ -338,7 +340,7 @@ class Rule(Remembers):
         elif i and expected.deviation[i] > BOLD:
             limit = LOOSE * exp(expected.log_iterations[i])
         if trial is None and not limit:
-            repeats = min(self._own.believed / (DECIDING * max(expected.cost[i], 1e-9)), LONGEST)
+            repeats = min(self._own.believed / (DECIDING * max(expected.cost[i], 1e-9)), LONGEST, self._own.count)
         self._play = Play(
             i, self._incumbent if trial is not None else 0, max(ceil(limit), 4) if limit else 0.0,
             self.arms[i].tighten, self.arms[self._incumbent].tighten, int(repeats), float(trial is not None),
@@ -357,6 +359,7 @@ class Rule(Remembers):
         if arm.tried:
             its, deviation = arm.iterations.predict(self._phi)
             its += arm.offset
+            deviation += COLD * (arm.each.count == 1)
         else:
             its, deviation = (log(kind.iterations), 0.0) if kind.iterations > 0.0 else (
                 safe + log(-kind.iterations), safe_deviation)  # fmt: skip
@@ -376,7 +379,8 @@ class Rule(Remembers):
         """The incumbent, or what replaces it: an arm that was tried and is cheaper, its first set-up included."""
         expected, old = self._expected, self._incumbent
         tried = np.array([arm.tried > 0 for arm in self.arms])
-        cost = np.where(tried, expected.cost + expected.due / SPREAD, inf)
+        affordable = self._behind + expected.due <= self._allowance()
+        cost = np.where(tried & affordable, expected.cost + expected.due / SPREAD, inf)
         cost[old] = expected.cost[old] * (1.0 - MARGIN)
         cost[0] = min(cost[0], 1e300)  # the safe arm always can
         return int(np.argmin(cost))
@@ -391,11 +395,21 @@ class Rule(Remembers):
         hopeful = (hoped < (1.0 - GAIN) * incumbent) & np.isfinite(expected.cost)
         hopeful[self._incumbent] = False
         price = expected.due + np.minimum(solving, CUT * incumbent)
-        worst = expected.due + CUT * incumbent
-        advance = ADVANCE * min(self._first, float(expected.cost[0]))  # the first solve may have had much to do once
-        left = advance + self._share * self._spent - self._lost
-        affordable = np.flatnonzero(hopeful & (worst <= left))
+        excess = expected.due + self._beyond(solving, incumbent)
+        left = self._allowance() - max(self._lost, self._behind)
+        affordable = np.flatnonzero(hopeful & (excess <= left))
         return int(affordable[np.argmin(price[affordable])]) if len(affordable) else None
+
+    def _allowance(self) -> float:
+        """Seconds by which trials may exceed what the incumbent takes, and all solves what the safe arm takes."""
+        once = min(self._first, float(self._expected.cost[0]))  # the first solve may have had to make what stays
+        return ADVANCE * once + self._share * self._spent
+
+    def _beyond(self, solving: np.ndarray, incumbent: float) -> np.ndarray:
+        """Seconds, without set-ups, that trials are expected to take beyond the incumbent; all of theirs if cut."""
+        sigmas = np.log(solving / (CUT * incumbent)) / (self._expected.deviation + NOISE)
+        cut = np.array([0.5 + 0.5 * erf(sigma / sqrt(2.0)) for sigma in sigmas])
+        return cut * CUT * incumbent + (1.0 - cut) * (np.minimum(solving, CUT * incumbent) - incumbent)
 
     # -- after it
 
@@ -413,6 +427,8 @@ class Rule(Remembers):
         self._spent += played.total
         self._since += 1
         arm.ready = True
+        if i:
+            self._behind += played.total - float(self._expected.cost[0])
         if self._play.trial:
             self._lost = max(self._lost + played.total - float(self._expected.cost[self._incumbent]), 0.0)
         if played.failed:
