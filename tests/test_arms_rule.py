@@ -41,6 +41,8 @@ WORLDS = {
     "one that is dear to set up is, and the matrix stays": World(lambda d: [200, 90, 12, 1], 1.9, 0.1, False),
     "all others are far worse": World(lambda d: [10, 5000, 900, 500], 1.06, 1.06),
     "they change places with the matrix": World(lambda d: [10 * 10 ** (-d / 3), 4 * 10 ** (-d / 4), 12, 9], 1.05, 0.7),
+    "one is a little better at first, another by far where all get dear": World(
+        lambda d: [4 * 10 ** (-d / 2.5), 3 * 10 ** (-d / 2.5), 60, 4 + 0 * d], 1.1, 0.6),
     "nobody is better": World(lambda d: [50, 41, 9, 10], 1.1, 1.1),
 }  # fmt: skip
 
@@ -138,7 +140,7 @@ def test_without_a_share_nothing_is_tried_beyond_the_advance():
 
 def test_what_was_cut_off_is_censored_not_failed():
     rule = Rule(KINDS, 0.04)
-    for _ in range(2):
+    for _ in range(4):
         rule.choose(context(-1.0))
         rule.note(Played(100, 1e-2), 1e-5)
     play = rule.choose(context(-1.0))

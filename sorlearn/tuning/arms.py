@@ -31,10 +31,12 @@ CUT, LOOSE = 1.5, 4.0
 GAIN, MARGIN = 0.05, 0.03
 #: Standard deviations by which a trial may hope; deviation from which on a play is a bold one.
 HOPE, BOLD = 1.0, 0.3
+#: Standard deviations by which the safe arm, where it doesn't solve, may be dearer than is expected.
+DOUBT = 2.0
 #: Standard deviation of the log of iterations around what the context says of them; of one that was cut off.
 NOISE, CENSORED = 0.1, 0.3
-#: Standard deviation of the log of what the first reading of a clock says of later ones.
-COLD = 0.5
+#: Standard deviation of the log of what so few readings of a clock say of later ones.
+FEW, COLD = 3, 1.0
 #: What is forgotten at each decision of arms that aren't played, and of the one that is.
 IDLE, PLAYED = 0.0005, 0.02
 #: Solves over which the set-up is spread that an arm needs before it takes over.
@@ -359,7 +361,7 @@ class Rule(Remembers):
         if arm.tried:
             its, deviation = arm.iterations.predict(self._phi)
             its += arm.offset
-            deviation += COLD * (arm.each.count == 1)
+            deviation += COLD * (arm.each.count < FEW)
         else:
             its, deviation = (log(kind.iterations), 0.0) if kind.iterations > 0.0 else (
                 safe + log(-kind.iterations), safe_deviation)  # fmt: skip
@@ -379,7 +381,7 @@ class Rule(Remembers):
         """The incumbent, or what replaces it: an arm that was tried and is cheaper, its first set-up included."""
         expected, old = self._expected, self._incumbent
         tried = np.array([arm.tried > 0 for arm in self.arms])
-        affordable = self._behind + expected.due <= self._allowance()
+        affordable = (expected.due == 0.0) | (self._behind + expected.due <= self._allowance())
         cost = np.where(tried & affordable, expected.cost + expected.due / SPREAD, inf)
         cost[old] = expected.cost[old] * (1.0 - MARGIN)
         cost[0] = min(cost[0], 1e300)  # the safe arm always can
@@ -388,7 +390,7 @@ class Rule(Remembers):
     def _trial(self) -> int | None:
         """The cheapest arm to try among those that may be better than the incumbent, if the budget reaches."""
         expected, incumbent = self._expected, self._expected.cost[self._incumbent]
-        if self.arms[self._incumbent].tried < 2 or not np.isfinite(incumbent):
+        if self.arms[self._incumbent].each.count <= FEW or not np.isfinite(incumbent):
             return None
         solving = np.exp(expected.log_iterations) * expected.each
         hoped = solving * np.exp(-HOPE * expected.deviation) + expected.least + expected.due / SPREAD
@@ -419,7 +421,7 @@ class Rule(Remembers):
         Parameters
         ----------
         own : float or None
-            Seconds that deciding took; None where the solve repeated a decision, and tells only what set-ups take.
+            Seconds that deciding took; None where the solve repeated a decision, and only its clocks are read.
         """
         i = int(self._play.arm)
         arm = self.arms[i]
@@ -428,7 +430,8 @@ class Rule(Remembers):
         self._since += 1
         arm.ready = True
         if i:
-            self._behind += played.total - float(self._expected.cost[0])
+            doubted = self._expected.cost[0] * exp(DOUBT * self._expected.deviation[0])
+            self._behind += played.total - float(doubted)
         if self._play.trial:
             self._lost = max(self._lost + played.total - float(self._expected.cost[self._incumbent]), 0.0)
         if played.failed:
@@ -438,13 +441,14 @@ class Rule(Remembers):
         arm.count_set_ups(played)
         if played.lacks is not None:
             arm.judged(played.lacks)
+        if played.iterations:
+            arm.each.note(played.seconds / (played.iterations + 1.0))
         if own is None:
             return
         self._own.note(own)
         for other in self.arms:
             other.iterations.forget(IDLE)
         if played.iterations:
-            arm.each.note(played.seconds / (played.iterations + 1.0))
             arm.note(self._phi, played, float(self._expected.log_iterations[i]))
 
     def _compare(self) -> None:
