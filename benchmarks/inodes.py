@@ -4,7 +4,8 @@
 
 PETSc groups neighbouring rows with the same columns, and sweeps these nodes with a faster kernel where ω is 1 exactly.
 Solves of a fixed length at both ω alternate; each figure is the median over the pairs.  The row with one unknown a
-node has no inodes.  `sorlearn.petsc.sor.INODE_WEIGHT` is the last line, rounded, over PETSc 3.18 and 3.26.
+node has no inodes.  `PRICE` in sorlearn/tuning/pricing.py, which counts until a run has measured its own, is the last
+line, rounded up.
 """
 
 import statistics

@@ -6,9 +6,15 @@ import numpy as np
 from petsc4py import PETSc
 
 from sorlearn.learners import Choice
+from sorlearn.petsc import fast
 from sorlearn.petsc.pc import PC
 
 CLASS = "sorlearn.PC"
+
+
+def keeps_codes():
+    """Whether errors have their own codes: from 3.20 on petsc4py gives all inside a Python PC another one."""
+    return PETSc.Sys.getVersion() < (3, 20) or bool(fast.library())
 
 
 def laplacian(n, shift=0.0, comm=PETSc.COMM_WORLD):

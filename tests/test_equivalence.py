@@ -8,9 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from petsc4py import PETSc
-from systems import CLASS, laplacian, random_rhs
+from systems import CLASS, keeps_codes, laplacian, random_rhs
 
-from sorlearn.petsc import fast
 from sorlearn.petsc.sor import library
 
 OMEGAS = (0.8, 1.0, 1.5, 1.9)
@@ -126,16 +125,11 @@ def forget():
             database.delValue(name)
 
 
-def _keeps_codes():
-    """Whether errors have their own codes: from 3.20 on petsc4py gives all inside a Python PC another one."""
-    return PETSc.Sys.getVersion() < (3, 20) or bool(fast.library())
-
-
 def record(ksp, call, x):
     try:
         call()
     except PETSc.Error as error:
-        return Solved(error=error.ierr if _keeps_codes() else 1)
+        return Solved(error=error.ierr if keeps_codes() else 1)
     history = tuple(ksp.getConvergenceHistory())
     return Solved(ksp.getConvergedReason(), ksp.getIterationNumber(), history, x.getArray().tobytes())
 

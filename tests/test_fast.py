@@ -13,6 +13,7 @@ import pytest
 from conftest import FLAGS, ROOT, SWITCH, pkg_config, run
 from petsc4py import PETSc
 from systems import fill, laplacian, native, random_rhs, solver
+from test_ksp import GUARDED
 
 import sorlearn
 from sorlearn.petsc import build, fast
@@ -246,9 +247,10 @@ def hole(tmp_path_factory):
     return source.with_suffix("")
 
 
-def test_error_codes_reach_a_c_application(hole):
+@pytest.mark.parametrize(("flags", "on"), [(FLAGS, "1"), (f"{GUARDED} gmres", "1"), (f"{GUARDED} gmres", "0")])
+def test_error_codes_reach_a_c_application(hole, flags, on):
     native = run(1, hole, options="-pc_type sor", check=False)
-    learned = run(1, hole, options=FLAGS, check=False)
+    learned = run(1, hole, options=flags, env={SWITCH: on}, check=False)
     assert native.returncode == learned.returncode > 0
     assert "SOR can't be applied to this matrix" in learned.stderr
 

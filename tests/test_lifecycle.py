@@ -270,6 +270,43 @@ raise RuntimeError("the application's own")
     assert result.stderr.rstrip().endswith("RuntimeError: the application's own")
 
 
+#: Solvers that go out of reach; one of them, not sorlearn's, can't be destroyed, on which PETSc crashes at the end.
+OUT_OF_REACH = """
+import gc, os, sys
+sys.path.insert(0, {tests!r})
+from petsc4py import PETSc
+from systems import laplacian, random_rhs, solver
+class Foreign:
+    def solve(self, ksp, b, x):
+        ksp.setConvergedReason(2)
+    def destroy(self, ksp):
+        raise RuntimeError("foreign")
+A = laplacian(8)
+b, x = random_rhs(A)
+foreign = PETSc.KSP().createPython(Foreign())
+foreign.setOperators(A)
+foreign.getPC().setType("none")
+foreign.solve(b, x)
+del foreign
+for seed in range(5):
+    ksp = solver(A, "heat_")
+    ksp.solve(b, x)
+    print(ksp.getConvergedReason() > 0 and len(ksp.getPC().getPythonContext().records) > 0, flush=True)
+    del ksp
+    gc.collect()
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(PETSc.Sys.getVersion() > (3, 19), reason="PETSc 3.26 destroys at once, and crashes")
+def test_a_solver_that_cannot_be_destroyed_ends_nobody_elses_learning(tmp_path):
+    script = tmp_path / "app.py"
+    script.write_text(OUT_OF_REACH.format(tests=str(ROOT / "tests")))
+    done = run(1, sys.executable, script)
+    assert done.stdout.split() == ["True"] * 5
+    assert "learning stops" not in done.stderr
+
+
 def test_importing_initialises_neither_petsc_nor_mpi():
     code = """
 import sys

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, run
 from petsc4py import PETSc
-from systems import fill, laplacian, native, random_rhs, solver, true_residual, user_test
+from systems import fill, keeps_codes, laplacian, native, random_rhs, solver, true_residual, user_test
 
 import sorlearn
 
@@ -171,8 +171,7 @@ except PETSc.Error as error:
         print("on", comm.rank, *[error.ierr][:{codes}], file=file)
     comm.tompi4py().Abort(1)  # the others wait for this rank
 """
-#: From then on petsc4py gives every error inside a Python PC a code of its own.
-CODES = PETSc.Sys.getVersion() < (3, 20)
+CODES = keeps_codes()
 
 
 class Outcome(NamedTuple):

@@ -13,7 +13,7 @@ import pytest
 from conftest import ENVIRONMENT
 from petsc_suite import blocks, comparing, reporting
 from petsc_suite.__main__ import BUILD
-from petsc_suite.cases import run_case
+from petsc_suite.cases import Case, Way, run_case
 from petsc_suite.installation import Missing, find
 from petsc_suite.running import Run, Runner, Solve
 
@@ -53,12 +53,12 @@ def test_what_native_refuses_must_be_refused():
 
 
 @pytest.mark.parametrize("said", ["SOR can't be applied to this matrix of type seqaij\n", "{}: No support\n"])
-def test_a_refusal_may_lose_its_code_but_not_its_cause(said):
+def test_without_the_c_file_a_refusal_may_lose_its_code_but_not_its_cause(said, in_python):
     error = "[0]PETSC ERROR: ---- Error Message ----\n[0]PETSC ERROR"
     native = NATIVE._replace(status=56, err=f"{error}: No support\n", solves=[SOLVE._replace(error=56, reason=0)])
-    ours = native._replace(command="-ksp_python_type sorlearn.KSP", status=255)
-    ours = ours._replace(solves=[SOLVE._replace(error=-1, reason=0)])
-    assert comparing.failures(native, ours._replace(err=said.format(error))) == []
+    ours = native._replace(status=255, err=said.format(error), solves=[SOLVE._replace(error=-1, reason=0)])
+    assert comparing.failures(native, ours) == []
+    assert comparing.failures(native, ours._replace(command="-ksp_python_type sorlearn.KSP"))
     assert comparing.failures(native, ours._replace(err=f"{error}: Argument out of range\n"))
 
 
@@ -72,6 +72,15 @@ def test_accuracy_counts_what_native_passes():
     found = comparing.accuracy(NATIVE, NATIVE._replace(solves=ours))
     assert (found.solves, round(found.decades, 6), round(found.worst, 6)) == (5, 1.0, 10.0)
     assert (found.tests, found.above, found.far_above, found.worst_test) == (5, 2, 1, 3.5)
+
+
+def test_sequences_are_summed_up_without_richardsons():
+    """Which native SOR lets run on to its limit."""
+    way = Way([], [], 80, 90, 20, 0, comparing.Accuracy(20, 2.0, 2.0, 20, 1, 0, 1.6), 0.1, "", "")
+    case = Case("f", "b", "n", "outer", status=0, solves=20, iterations=100, ways={"auto": way})
+    (line,) = reporting.table([case, case._replace(iterations=10**6, richardson=True)]).splitlines()
+    assert "80 for native's 100 iterations (0.800) in 1 sequences" in line
+    assert "1.26 on geometric average of 20, worst 2; the user's test missed by more than 1.5 in 5.00 %" in line
 
 
 def test_requirements():

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from sorlearn.tuning.repeat import FEW, LONGEST, MOST_WARM_UP, PATIENCE, Repeats
+from sorlearn.tuning.repeat import BLIND, FEW, LONGEST, MOST_WARM_UP, Repeats
 
 #: Nonzeros of small, middling and large matrices: solves of 40 µs, 10 ms and a second at ten iterations.
 SMALL, MIDDLE, LARGE = 10**3, 4 * 10**5, 4 * 10**7
@@ -53,6 +53,14 @@ def test_an_omega_that_has_followed_the_matrix_has_not_moved():
     assert repeats.plan(1.8, SMALL, True) >= before
 
 
+def test_a_step_of_the_grid_is_no_reason_to_decide_more_often_and_none_for_less():
+    repeats = steady()
+    before = repeats.plan(1.5, SMALL, True)
+    one_step = 2.0 / (1.0 + 1.1 * (2.0 / 1.5 - 1.0))
+    assert repeats.plan(one_step, SMALL, True) == before
+    assert repeats.stretch == LONGEST
+
+
 def test_audits_say_nothing_of_how_alike_decisions_are():
     repeats = steady()
     before = repeats.plan(1.5, SMALL, True)
@@ -66,14 +74,11 @@ def test_who_is_not_willing_repeats_nothing_but_the_next_may():
     assert repeats.plan(1.5, SMALL, True) > 0
 
 
-@pytest.mark.parametrize(
-    ("iterations", "cost", "repeated"),
-    [(10, 0.5, True), (10, 1.0, True), (12, 1.09, True), (12, 1.2, False), (11, 1.2, True)],
-)
-def test_a_dearer_solve_calls_for_another_decision_unless_it_is_but_one_iteration(iterations, cost, repeated):
+@pytest.mark.parametrize(("cost", "repeated"), [(0.5, True), (1.0, True), (1.09, True), (1.2, False)])
+def test_a_dearer_solve_calls_for_another_decision(cost, repeated):
     repeats = steady()
     repeats.plan(1.5, SMALL, True)
-    repeats.decided(iterations, cost)
+    repeats.decided(10, cost)
     assert (repeats.left > 0) is repeated
 
 
@@ -97,12 +102,13 @@ def test_they_come_to_an_end():
     assert repeats.left == 0
 
 
-def test_only_long_ones_outlast_an_omega_that_cannot_follow():
+def test_an_omega_that_cannot_follow_the_matrix_stands_for_fewer_solves():
     repeats = steady()
-    repeats.left = PATIENCE + 1
-    assert repeats.stands()
-    repeats.left = PATIENCE
-    assert not repeats.stands()
+    assert repeats.plan(1.5, SMALL, True) > BLIND
+    for _ in range(BLIND):
+        assert repeats.stands()
+        repeats.repeated()
+    assert not repeats.stands() and repeats.left > 0
 
 
 def test_state_round_trip():

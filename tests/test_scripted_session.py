@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from math import inf, nan
+from typing import NamedTuple
 
 import pytest
 
@@ -16,6 +17,16 @@ from sorlearn.tuning.session import Session
 
 MATRIX = Context(MatrixFeatures(0.9, 0.5, 0.0, 5.0))
 GOOD, NONZEROS = Solve(Outcome(10, 2)), 1000
+
+
+class Line(NamedTuple):
+    """A course on which ω rises by a tenth of what ρ does."""
+
+    omega: float
+    rho: float
+
+    def at(self, rho):
+        return self.omega + 0.1 * (rho - self.rho)
 
 
 class Scripted(Learner):
@@ -35,8 +46,8 @@ class Scripted(Learner):
     def _update(self, choice, loss):
         self.heard.append((choice.omega, loss))
 
-    def follow(self, omega, context, rho):
-        return omega + 0.1 * (rho - context.matrix.rho) if context.matrix else None
+    def course(self, omega, context):
+        return Line(omega, context.matrix.rho) if context.matrix else None
 
 
 def tuned(wanted=1.5, say=pytest.fail, **settings):
@@ -173,13 +184,13 @@ def test_the_omega_of_a_repeat_follows_the_matrix():
     assert session.standing.follow(0.9).omega == pytest.approx(1.5)
 
 
-def test_where_omega_cannot_follow_a_short_repeat_ends():
+def test_where_omega_cannot_follow_the_decision_ends_when_patience_does():
     session = settled()
-    session.learner.follow = lambda *_: None
-    session.repeats.left = 3
-    assert session.standing.follow(0.5) is None and session.standing.follow(None) is None
-    session.repeats.left = 60
+    session.learner.course = lambda *_: None
+    session.repeats.left = session.repeats.patience + 1
     assert session.standing.follow(0.5).omega == 1.5
+    session.repeats.left = session.repeats.patience
+    assert session.standing.follow(0.5) is None and session.standing.follow(None) is None
 
 
 def test_a_repeat_that_is_unlike_is_looked_at_where_tests_differ():
@@ -292,7 +303,7 @@ def test_savings_are_of_iterations_whatever_they_are_charged(cost, inodes, share
 ])  # fmt: skip
 def test_the_summary_and_the_view_say_why_omega_is_what_it_is(settings, solve, tighten, says):
     session = tuned(summary=True, **settings)
-    for _ in range(10):
+    for _ in range(20):
         session.decide(NO_CONTEXT, False, 0)
         session.standing.decision = session.standing.decision._replace(tighten=tighten)
         session.charge(solve)

@@ -37,10 +37,11 @@ def test_what_became_of_trials_is_counted(outcome, failed, repaired, continued):
     (tally(), 1.3, (0.4, 0.02), ["counts as 1.3"]),
     (tally(digits=0.6), 1.0, (0.4, 0.02), ["0.6 digits"]),
     (tally(digits=0.2), 1.0, (0.4, 0.02), []),
-    (tally(safe=9), 1.0, (0.0, 0.0), ["mostly as good as any other"]),
+    (tally(solves=20, safe=18), 1.0, (0.0, 0.0), ["mostly as good as any other"]),
+    (tally(solves=19, safe=19), 1.0, (0.0, 0.0), []),  # it may be only beginning
     (tally(safe=2), 1.0, (0.0, 0.005), ["no omega was found"]),
     (tally(safe=2), 1.0, (0.01, 0.05), []),  # it may be 11 %
-    (tally(digits=0.6, safe=9), 1.3, None, ["counts as 1.3", "0.6 digits", "mostly as good"]),
+    (tally(solves=20, digits=0.6, safe=18), 1.3, None, ["counts as 1.3", "0.6 digits", "mostly as good"]),
     (tally(solves=0), 1.0, None, []),
 ])  # fmt: skip
 def test_reasons_are_given_where_there_is_one(counted, price, saved, words):
@@ -62,6 +63,10 @@ def test_losses_are_not_hidden():
     counted.own = 0.5
     text = savings(counted, 1.2, (-0.25, 0.0))
     assert "omega = 1.2: -25 %" in text and "about -2.5 s" in text
+
+
+def test_nothing_lost_has_no_sign():
+    assert "omega = 1: 0 % of its iterations (from 0 to 0 %)" in savings(tally(), 1.0, (-0.002, 0.0))
 
 
 @pytest.mark.parametrize(("safe", "seconds"), [(0, "about -2 s"), (50, "about -0.24 s")])

@@ -189,11 +189,6 @@ class Learner(Remembers, ABC):
         """
         return None
 
-    def follow(self, omega: float, context: Context, rho: float) -> float | None:
-        """ω for a matrix with another ρ, where `omega` was chosen at `context`; None where that takes a choice."""
-        course = self.course(omega, context)
-        return course.at(rho) if course else None
-
     def update(self, choice: Choice, loss: float) -> None:
         """Learn that the solve with `choice` cost `loss` (in `loss_range`); failed solves count, too."""
         self.rounds += 1

@@ -8,6 +8,7 @@ public functions leave there.
 from __future__ import annotations
 
 import ctypes
+import sys
 import traceback
 from collections.abc import Callable
 from functools import cache
@@ -39,6 +40,7 @@ _COMPOSED = {
     "KSPRichardsonSetScale": (ctypes.c_double,),
     "KSPChebyshevSetEigenvalues": (ctypes.c_double, ctypes.c_double),
 }
+_SOLVE = 2  # the place of `solve`
 _USER = 83  # PETSC_ERR_USER
 _inner: dict[int, Any] = {}
 _own: dict[int, dict[int, int | None]] = {}
@@ -86,7 +88,7 @@ def stand_for(outer: Any, inner: Any) -> None:
     """Have the inner KSP answer for the outer one, until `stand_alone`."""
     stand_alone(outer)
     _inner[outer.handle], _own[outer.handle] = inner, {}
-    for slot, method in _slots(outer):
+    for slot, method in _slots(outer, [*_methods(), *_where_codes_arrive()]):
         _own[outer.handle][slot] = _pointer.from_address(slot).value
         _pointer.from_address(slot).value = ctypes.cast(method, _pointer).value
     _composed[outer.handle] = [name for name in _COMPOSED if _has(inner, name)]
@@ -118,9 +120,12 @@ def _compose(ksp: Any, name: str, function: Any) -> None:
     library().PetscObjectComposeFunction_Private(_pointer(ksp.handle), f"{name}_C".encode(), function)
 
 
-def _slots(outer: Any) -> list[tuple[int, Any]]:
-    table = outer.handle + _places().operations
-    return [(table + place * ctypes.sizeof(_pointer), method) for place, method in _methods()]
+def _slots(outer: Any, methods: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
+    return [(_slot(outer.handle, place), method) for place, method in methods]
+
+
+def _slot(handle: int, place: int) -> int:
+    return handle + _places().operations + place * ctypes.sizeof(_pointer)
 
 
 @cache
@@ -139,16 +144,34 @@ def _delegated(name: str, types: tuple[Any, ...]) -> Callable[..., int]:
     function = library()[name]
     function.argtypes, function.restype = (_pointer, *types), _code
 
-    def call(outer: int, *arguments: Any) -> int:
-        try:
-            return int(function(_inner[outer].handle, *arguments))
-        except PETSc.Error as error:
-            return int(error.ierr)
-        except Exception:  # ctypes would drop it
-            traceback.print_exc()
-            return _USER
+    return lambda outer, *arguments: _code_of(lambda: function(_inner[outer].handle, *arguments))
 
-    return call
+
+def _code_of(call: Callable[[], int]) -> int:
+    """What it returns, or the code of the error that ends it."""
+    try:
+        return int(call())
+    except PETSc.Error as error:
+        return int(error.ierr)
+    except BaseException:  # ctypes would drop it
+        traceback.print_exc()
+        return _USER
+
+
+def _where_codes_arrive() -> list[tuple[int, Any]]:
+    """The solve of an application in C, which would get one code of petsc4py's for all errors in Python."""
+    frame: Any = sys._getframe()
+    while frame.f_back:
+        frame = frame.f_back
+    in_c = frame.f_globals.get("__name__", "").startswith(__package__)  # nobody else in Python waits for an exception
+    return [(_SOLVE, _solve)] if in_c else []
+
+
+@ctypes.CFUNCTYPE(_code, _pointer)
+def _solve(outer: int) -> int:
+    """petsc4py's, but for the code of an error."""
+    own = _own[outer][_slot(outer, _SOLVE)]
+    return _code_of(lambda: ctypes.PYFUNCTYPE(_code, _pointer)(own)(outer))
 
 
 def copy_norms(inner: Any, outer: Any) -> None:

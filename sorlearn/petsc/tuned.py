@@ -29,6 +29,8 @@ _learning = PETSc.Log.Event("SorlearnLearn")
 _summarised: list[Session] = []
 _held: dict[str, str] = {}
 _told: set[str] = set()
+#: Where cleaning up has failed: PETSc 3.18 would destroy what is half destroyed once more, and crash.
+_unclean: list[Any] = []
 
 
 class Slot:
@@ -260,9 +262,12 @@ class Tuned:
 
 def _clean_up(comm: Any) -> None:
     """Have PETSc destroy solvers that nobody can reach any more; their errors aren't those of the one that asks."""
+    if _unclean:
+        return
     try:
         PETSc.garbage_cleanup(comm)
     except Exception:
+        _unclean.append(comm)
         sys.stderr.write(f"sorlearn: destroying a solver that is out of reach:\n{traceback.format_exc()}")
 
 

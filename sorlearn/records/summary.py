@@ -11,6 +11,8 @@ from ..learners import learner_class
 TWO_SIDED = 2.0
 #: Digits of mean tightening, and share of solves at the safe ω, from which on they are worth a word.
 MUCH, MOSTLY = 0.3, 0.8
+#: Solves before which a learner has had no chance to find a better one.
+CHANCE = 20
 
 
 class Tally:
@@ -61,7 +63,8 @@ def reasons(tally: Tally, price: float, saved: tuple[float, float] | None) -> li
                      "this norm answers at other omegas lack digits; try -ksp_norm_type unpreconditioned (cg) or "
                      "-ksp_pc_side right (gmres)")  # fmt: skip
     if tally.solves and tally.safe > MOSTLY * tally.solves:
-        found.append("the safe omega was mostly as good as any other: there is little to gain on these systems")
+        if tally.solves >= CHANCE:
+            found.append("the safe omega was mostly as good as any other: there is little to gain on these systems")
     elif saved and saved[0] + TWO_SIDED * saved[1] < 0.02:
         found.append("no omega was found that is better than the safe one; -pc_type sor does as well here")
     return found
@@ -76,14 +79,14 @@ def savings(tally: Tally, omega_safe: float, saved: tuple[float, float] | None, 
     if tally.solves == tally.safe:
         return f"{text} nothing, as all solves were made with it; there are the {own}"
     low, high = share - TWO_SIDED * error, share + TWO_SIDED * error
-    interval = f"from {100.0 * low:.0f} to {100.0 * high:.0f} %"
+    interval = f"from {round(100.0 * low)} to {round(100.0 * high)} %"
     if low <= 0.0 <= high:
         return f"{text} not known for certain, {interval} of its iterations, less the {own}"
     dearer = 1.0 + (price - 1.0) * (1.0 - tally.safe / tally.solves)  # an iteration, on average
     first, seconds, last = (
         tally.seconds / dearer / max(1.0 - part, 1e-3) - tally.seconds - tally.own for part in (low, share, high)
     )
-    return (f"{text} {100.0 * share:.0f} % of its iterations ({interval}), about {seconds:.2g} s "
+    return (f"{text} {round(100.0 * share)} % of its iterations ({interval}), about {seconds:.2g} s "
             f"(from {first:.2g} to {last:.2g} s) after the {own}")  # fmt: skip
 
 

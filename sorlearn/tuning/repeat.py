@@ -18,10 +18,11 @@ WARM_UP, MOST_WARM_UP = 5e5, 500
 LONGEST, FEW, SHORT = 255, 2, 0.01
 #: Solves, or iterations, that never come to an end.
 FOR_GOOD = 10**9
-#: What is left of the repeats when ω that can't follow the matrix ends them: where solves are very short, not at once.
-PATIENCE = 16
-#: Change of log(2/ω − 1) from where a decision has followed the matrix to the next one that hardly matters.
-STEADY = 0.2
+#: Repeats on matrices that change where ω can't follow them: where solves are very short, it needn't at once.
+BLIND = 16
+#: Change of log(2/ω − 1) from where a decision has followed the matrix to the next one with which solves may repeat it
+#: longer, and beyond which they may not as long.
+ALIKE, STEADY = 0.05, 0.15
 #: Relative change of the iterations, beyond one, and rise of the cost from one decision to the next that call for
 #: another.
 UNLIKE, DEARER = 0.05, 0.1
@@ -36,14 +37,16 @@ class Repeats:
     ----------
     left : int
         Solves that may still repeat the last decision.
+    patience : int
+        What is left of them when a matrix that ω can't follow ends them.
     least, most : float
         Iterations of a solve that is like the last decided one.
     """
 
-    _REMEMBERED = ("left", "stretch", "u", "audit", "mean_iterations", "least", "most", "cost", "solves")
+    _REMEMBERED = ("left", "patience", "stretch", "u", "audit", "mean_iterations", "least", "most", "cost", "solves")
 
     def __init__(self) -> None:
-        self.left = self.solves = 0
+        self.left = self.patience = self.solves = 0
         self.least = self.most = 0.0
         self.audit = False
         self.stretch, self.u, self.mean_iterations, self.cost = 1.0, 0.0, 0.0, 0.0
@@ -56,22 +59,26 @@ class Repeats:
     def plan(self, omega: float, nonzeros: int, willing: bool, audit: bool = False) -> int:
         """Solves that may repeat a decision for `omega`, on a matrix with so many nonzeros; 0 where it isn't `willing`.
 
-        Also to be asked where none may, as it follows how alike the decisions are, an `audit` aside.
+        Also to be asked where none may, as it keeps track of how alike the decisions are, an `audit` aside.
         """
         self.left, self.audit = 0, audit
         solve = 5e-6 + (self.mean_iterations + 1.0) * (CALLBACK + NONZERO * nonzeros)
         if audit or not nonzeros or self.solves < min(WARM_UP * solve, MOST_WARM_UP):
             return 0
         u = u_of(omega)
-        steady, self.u = abs(u - self.u) < STEADY, u
-        self.stretch = min(1.5 * self.stretch, LONGEST) if steady else max(0.5 * self.stretch, 1.0)
+        moved, self.u = abs(u - self.u), u
+        if moved < ALIKE:
+            self.stretch = min(1.5 * self.stretch, LONGEST)
+        elif moved > STEADY:
+            self.stretch = max(0.5 * self.stretch, 1.0)
         if willing:
             self.left = min(max(int(DECISION / (SHARE * solve)), FEW * (solve < SHORT)), int(self.stretch) - 1)
+            self.patience = max(self.left - BLIND, 0)
         return self.left
 
     def decided(self, iterations: int, cost: float) -> None:
         """A decided solve took so many iterations at this cost; if it was dearer than the last, none repeats it."""
-        if cost > (1.0 + DEARER) * self.cost and iterations > self.most:
+        if cost > (1.0 + DEARER) * self.cost:
             self.left = 0
         self.solves += 1
         self.cost, slack = cost, 1.0 + UNLIKE * iterations
@@ -80,7 +87,7 @@ class Repeats:
 
     def stand(self) -> None:
         """The decision stands for good, whatever solves take."""
-        self.left, self.least, self.most = FOR_GOOD, 0.0, float(FOR_GOOD)
+        self.left, self.patience, self.least, self.most = FOR_GOOD, 0, 0.0, float(FOR_GOOD)
 
     def like(self, iterations: int) -> bool:
         """Whether a solve with so many iterations is like the one that the decision was made for."""
@@ -98,7 +105,7 @@ class Repeats:
 
     def stands(self) -> bool:
         """Whether the decision stands although ω can't follow the matrix."""
-        return self.left > PATIENCE
+        return self.left > self.patience
 
     def state(self) -> dict[str, Any]:
         """Plain numbers."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from math import inf
 
-from ..learners import NO_CONTEXT, Choice, Learner
+from ..learners import Choice, Learner
+from ..learners.course import Course
 from .accuracy import Accuracy
 from .bins import bin_of, range_of
 from .decision import Decision, Plan
-from .repeat import PATIENCE, Repeats
+from .repeat import Repeats
 from .vetoes import Vetoes
 
 
@@ -28,10 +29,11 @@ class Standing:
     """
 
     def __init__(self, omega_safe: float, learner: Learner, accuracy: Accuracy, vetoes: Vetoes, repeats: Repeats):
-        self._omega_safe, self._learner = omega_safe, learner
-        self._accuracy, self._vetoes, self._repeats = accuracy, vetoes, repeats
+        self._learner, self._accuracy, self._vetoes, self._repeats = learner, accuracy, vetoes, repeats
         self.decision, self.chosen = Decision(omega_safe, omega_safe), Choice(omega_safe)
         self.rho, self.measured = 0.0, False
+        self._asked_for: Choice | None = None
+        self._followed: Course | None = None
 
     def tightening(self, omega: float) -> tuple[float, float]:
         """Digits by which rtol and atol are to be tightened at this ω."""
@@ -41,21 +43,23 @@ class Standing:
         """The decision, its ω moved to a matrix with this ρ as theory says; None where one must be made."""
         if self.measured and self.decision.most == inf and self._accuracy.affords:
             self.decision = self.decision._replace(check=0.0, least=self._repeats.least, most=self._repeats.most)
-        if rho == self.rho or self._stays:
+        if rho == self.rho:
             return self.decision
-        omega = None if rho is None else self._learner.follow(self.chosen.omega, self.chosen.context, rho)
+        course = self._course()
+        omega = None if rho is None or course is None else course.at(rho)
         if rho is None or omega is None or not self._vetoes.allows(omega):
             return self.decision if self._repeats.stands() else None
-        if bin_of(omega) != bin_of(self.decision.omega):
+        if self.measured and bin_of(omega) != bin_of(self.decision.omega):
             tighten, tighten_atol = self.tightening(omega)
             self.decision = self.decision._replace(tighten=tighten, tighten_atol=tighten_atol)
         self.rho, self.decision = rho, self.decision._replace(omega=omega)
         return self.decision
 
-    @property
-    def _stays(self) -> bool:
-        """Whether it is the safe ω, wherever the matrix goes."""
-        return self.chosen.omega == self._omega_safe and self.chosen.context is NO_CONTEXT
+    def _course(self) -> Course | None:
+        """How ω follows the matrix; asked of the learner once a choice, which doesn't learn while it stands."""
+        if self._asked_for is not self.chosen:
+            self._asked_for, self._followed = self.chosen, self._learner.course(self.chosen.omega, self.chosen.context)
+        return self._followed
 
     def followed(self, decision: Decision, rho: float) -> None:
         """It has followed the matrix to this ρ, elsewhere."""
@@ -65,9 +69,8 @@ class Standing:
         """How it may be repeated with nobody looking."""
         decision = self.follow(self.rho)
         assert decision is not None
-        course = self._learner.course(self.chosen.omega, self.chosen.context)
         left, least, most = self._repeats.left, self._repeats.least, self._repeats.most
-        return Plan(left, decision, least, most, self.rho, course, self._alike(), 0 if self._stays else PATIENCE)
+        return Plan(left, decision, least, most, self.rho, self._course(), self._alike(), self._repeats.patience)
 
     def _alike(self) -> tuple[float, float]:
         """Values of log(2/ω − 1) for which the other numbers of the decision hold, and no veto."""

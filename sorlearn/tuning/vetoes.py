@@ -42,8 +42,9 @@ class Vetoes:
 
     def fallback(self) -> float:
         """The safe ω or, where that has failed, the one that worked best."""
-        others = np.arange(BINS) != bin_of(self.omega_safe)
-        tried = np.flatnonzero(self.best_loss * others) if self.safe_fails else ()
+        if not self.safe_fails:
+            return self.omega_safe
+        tried = np.flatnonzero(self.best_loss * (np.arange(BINS) != bin_of(self.omega_safe)))
         if not len(tried):
             return self.omega_safe
         return omega_of(int(tried[np.argmin(self.best_loss[tried])]))

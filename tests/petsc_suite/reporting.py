@@ -27,9 +27,14 @@ def failing(cases: list[Case]) -> Iterator[tuple[Case, str, Way]]:
                 yield case, name, way
 
 
+def _comparable(cases: list[Case], name: str) -> list[Case]:
+    """Those that were run in this way, but for Richardson's iteration, which natively runs on to its limit."""
+    return [case for case in cases if name in case.ways and not case.richardson]
+
+
 def _long(cases: list[Case], name: str) -> list[Case]:
     """Sequences in which a learner has had its chance, and that took about as many solves as natively."""
-    well = [case for case in cases if name in case.ways and case.status == 0 and case.solves >= LONG]
+    well = [case for case in _comparable(cases, name) if case.status == 0 and case.solves >= LONG]
     return [case for case in well if case.ways[name].solves <= MORE * case.solves]
 
 
@@ -44,7 +49,7 @@ def detail(case: Case, name: str, way: Way) -> str:
 
 
 def _accuracy(cases: list[Case], name: str) -> str:
-    total = Accuracy.total(case.ways[name].accuracy for case in cases if name in case.ways)
+    total = Accuracy.total(case.ways[name].accuracy for case in _comparable(cases, name))
     mean = 10.0 ** (total.decades / max(total.solves, 1))
     shares = [100.0 * count / max(total.tests, 1) for count in (total.above, total.far_above)]
     return (
