@@ -140,7 +140,7 @@ def test_without_a_share_nothing_is_tried_beyond_the_advance():
 
 def test_what_was_cut_off_is_censored_not_failed():
     rule = Rule(KINDS, 0.04)
-    for _ in range(4):
+    for _ in range(2):
         rule.choose(context(-1.0))
         rule.note(Played(100, 1e-2), 1e-5)
     play = rule.choose(context(-1.0))

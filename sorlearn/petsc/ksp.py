@@ -177,6 +177,7 @@ class KSP:
             (inner.solveTranspose if self._transposed else inner.solve)(b, x)
         finally:
             del usertest.outer_of[inner.handle]
+        delegate.set_residual_norm(self.outer, inner.getResidualNorm())  # where PETSc's own test has shown nothing
         return self._cut
 
     def _hand_on(self, inner: Any, tighten: float, nonzero: bool) -> None:

@@ -24,7 +24,7 @@ from ..learners.state import Remembers
 from .regression import Regression
 
 #: Solves of the safe arm that trials may cost in advance of their share.
-ADVANCE = 1.0
+ADVANCE = 1.5
 #: A trial is cut off at so many times the incumbent, any other play of a bold arm at so many times what is expected.
 CUT, LOOSE = 1.5, 4.0
 #: Trials are for arms that may cost less than the incumbent by this share; an arm replaces another from this share on.
@@ -35,8 +35,8 @@ HOPE, BOLD = 1.0, 0.3
 DOUBT = 2.0
 #: Standard deviation of the log of iterations around what the context says of them; of one that was cut off.
 NOISE, CENSORED = 0.1, 0.3
-#: Standard deviation of the log of what so few readings of a clock say of later ones.
-FEW, COLD = 3, 1.0
+#: Standard deviation of the log of what so few readings of a clock say of later ones; seconds of a long solve.
+FEW, COLD, LONG = 3, 1.0, 5e-3
 #: What is forgotten at each decision of arms that aren't played, and of the one that is.
 IDLE, PLAYED = 0.0005, 0.02
 #: Solves over which the set-up is spread that an arm needs before it takes over.
@@ -240,6 +240,11 @@ class Arm(Remembers):
         self.iterations.update(phi, seen, noise)
         self.tried += 1
 
+    def clocked(self, log_iterations: float) -> bool:
+        """Whether its clock has been read often enough, for solves of so many iterations: seldom if they take long."""
+        long = exp(min(log_iterations, 15.0)) * self.each.believed > LONG
+        return self.each.count > (1 if long else FEW)
+
     def count_set_ups(self, played: Played) -> None:
         """Learn what set-ups take, and how many there are."""
         first = played.set_ups and not self.set_up.count
@@ -361,7 +366,7 @@ class Rule(Remembers):
         if arm.tried:
             its, deviation = arm.iterations.predict(self._phi)
             its += arm.offset
-            deviation += COLD * (arm.each.count < FEW)
+            deviation += COLD * (not arm.clocked(its))
         else:
             its, deviation = (log(kind.iterations), 0.0) if kind.iterations > 0.0 else (
                 safe + log(-kind.iterations), safe_deviation)  # fmt: skip
@@ -390,7 +395,8 @@ class Rule(Remembers):
     def _trial(self) -> int | None:
         """The cheapest arm to try among those that may be better than the incumbent, if the budget reaches."""
         expected, incumbent = self._expected, self._expected.cost[self._incumbent]
-        if self.arms[self._incumbent].each.count <= FEW or not np.isfinite(incumbent):
+        known = self.arms[self._incumbent].clocked(float(expected.log_iterations[self._incumbent]))
+        if not known or not np.isfinite(incumbent):
             return None
         solving = np.exp(expected.log_iterations) * expected.each
         hoped = solving * np.exp(-HOPE * expected.deviation) + expected.least + expected.due / SPREAD
