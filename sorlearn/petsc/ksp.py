@@ -198,7 +198,7 @@ class KSP:
         """Have nobody test for convergence, PETSc where the outer KSP would say the same, or the outer KSP."""
         if not delegate.has_test(self.outer):
             test = "none"
-        elif self._limit or delegate.watched(self.outer) or not usertest.test_of(self.outer).plain:
+        elif self._limit or self._is_heard(self.outer):
             test = "outer"
         else:
             test = "own"
@@ -211,6 +211,12 @@ class KSP:
             return
         inner.setMonitor(self._monitor)
         inner.setConvergenceTest(self._converged) if test == "outer" else delegate.set_no_test(inner)
+
+    @staticmethod
+    def _is_heard(ksp: Any) -> bool:
+        """Whether a KSP has something to say about another one's iterations, or to show of them."""
+        no_norm = int(ksp.norm_type) == int(PETSc.KSP.NormType.NONE)  # petsc4py gives such a KSP no test at all
+        return no_norm or delegate.watched(ksp) or not usertest.test_of(ksp).plain
 
     def _monitor(self, inner: Any, iteration: int, norm: float) -> None:
         """Show the outer KSP's monitors an iteration; a continued solve goes on counting."""
