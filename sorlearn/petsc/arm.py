@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from math import log10
 from typing import Any
 
@@ -70,6 +72,10 @@ class Arm(ABC):
     def rest(self, omega: float | None) -> None:
         """Solve with this ω and learn nothing, until told to go on (None)."""
         return
+
+    def solving(self, b: Any) -> AbstractContextManager[Any]:
+        """What goes on around its solve with this right-hand side."""
+        return nullcontext()
 
     def ended(self, seconds: float, failed: bool) -> None:
         """Its solve took this long."""
@@ -142,6 +148,7 @@ class EisenstatArm(Arm):
         self._tuner: PC = sor.getPythonContext()
         self._resting: float | None = None
         self._omega = 1.0
+        self._kept: Any = None
 
     @property
     def omega(self) -> float | None:
@@ -157,6 +164,32 @@ class EisenstatArm(Arm):
             decision = self._tuner.lend(self.ksp, outer.getOperators()[1])
             self._omega, self.limit = decision.omega, int(decision.limit)
         library().PCEisenstatSetOmega(ctypes.c_void_p(self.pc.handle), ctypes.c_double(self._omega))
+
+    @contextmanager
+    def solving(self, b: Any) -> Iterator[None]:
+        """PCEISENSTAT changes b, which newer PETScs keep from being written, for as long as it solves."""
+        if self._kept is None:
+            self._kept = b.duplicate()
+        b.copy(self._kept)
+        handle, locks = ctypes.c_void_p(b.handle), ctypes.c_int(0)
+        if hasattr(library(), "VecLockGet"):  # PETSc 3.18 has it, and locks, in debugging only
+            library().VecLockGet(handle, ctypes.byref(locks))
+        for _ in range(locks.value):
+            library().VecLockReadPop(handle)
+        try:
+            yield
+        except BaseException:
+            self._kept.copy(b)
+            raise
+        finally:
+            for _ in range(locks.value):
+                library().VecLockReadPush(handle)
+
+    def let_go(self) -> None:
+        super().let_go()
+        if self._kept is not None:
+            self._kept.destroy()
+        self._kept = None
 
     def ended(self, seconds: float, failed: bool) -> None:
         if self._resting is None:

@@ -314,7 +314,8 @@ class Arms:
         try:
             arm.set_up(solver.outer)
             limit = min(filter(None, (limit, arm.limit)), default=0)
-            cut = solver.solve_with(arm.ksp, b, x, limit=limit, tighten=tighten, nonzero=nonzero)
+            with arm.solving(b):
+                cut = solver.solve_with(arm.ksp, b, x, limit=limit, tighten=tighten, nonzero=nonzero)
             iterations, reason = arm.ksp.getIterationNumber(), arm.ksp.getConvergedReason()
         except Exception as error:
             if arm is self.all[0] or solver.interrupted:
