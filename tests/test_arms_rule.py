@@ -166,6 +166,7 @@ def test_an_arm_that_is_left_out_is_never_played():
     rule = Rule(KINDS, 1.0)
     rule.leave_out(1)
     assert {play.arm for play in Run(WORLDS["another one is"], rule).plays} == {0, 2, 3}
+    assert np.all(np.isinf(rule.total[:, 1]))  # nor is it recommended
 
 
 def test_a_factorisation_that_would_take_too_long_isn_t_begun():

@@ -487,6 +487,7 @@ class Rule(Remembers):
     def leave_out(self, i: int) -> None:
         """This arm isn't there, or refuses the matrix."""
         self.arms[i].absent = True
+        self.total[:, i] = inf
 
     def let_go(self, i: int) -> None:
         """Its set-up is gone."""
