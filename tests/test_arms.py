@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import resource
 import sys
 
 import pytest
@@ -373,6 +374,27 @@ def test_a_solver_that_is_built_anew_goes_on_and_so_does_one_that_loads_what_was
     if rule:
         assert arms_of(loaded)._slot.rule is not rule
         assert sum(arm.tried for arm in arms_of(loaded)._slot.rule.arms) > sum(tried) > 0
+
+
+def test_nothing_is_left_of_solvers_that_come_and_go():
+    """No vector, of which one has 80,000 bytes."""
+    A, prefix = laplacian(100), "gone_"
+    for name, value in {"ksp_type": "python", "ksp_python_type": "sorlearn.KSP", "sorlearn_ksp_type": "cg",
+                        "sorlearn_arms": "sor,eisenstat,cholesky,jacobi"}.items():  # fmt: skip
+        PETSc.Options(prefix)[name] = value
+    b, x = random_rhs(A)
+
+    def some(solvers):
+        for _ in range(solvers):
+            ksp = from_options(A, prefix)
+            for arm in range(4):
+                ksp.solve(b, x)
+                force(ksp, arm=arm)
+            ksp.destroy()
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+    before = some(10)
+    assert (some(40) - before) / 40 < 40_000
 
 
 def test_an_option_of_its_own_and_those_that_all_arms_share():

@@ -60,7 +60,7 @@ class KSP:
         """Create the inner KSP, or the arms, and the preconditioner.  Collective."""
         prefix = ksp.getOptionsPrefix() or ""
         settings = reading.settings(ksp.comm, prefix, PETSc.Options(prefix), {}, ArmSettings)
-        self.destroy(ksp)
+        self._let_go(ksp)
         alive.enter(ksp)
         if settings.arms not in (None, "sor"):
             self.arms = Arms(ksp, settings, self._pc_of_sor(ksp, prefix), self._make)
@@ -273,6 +273,12 @@ class KSP:
 
     def destroy(self, ksp: Any) -> None:
         """Destroy the inner KSP, or the arms."""
+        self._let_go(ksp)
+        if self._sor is not None:
+            self._sor.destroy()
+            self._sor = None
+
+    def _let_go(self, ksp: Any) -> None:
         alive.leave(ksp)
         delegate.stand_alone(ksp)
         if self.arms is not None:
