@@ -4,7 +4,7 @@ env = .setup/$(PETSC).env
 use = . ./$(env) &&
 lint = .venv-lint/bin
 
-.PHONY: help demo demo-c demo-fortran demo-dolfinx paper test petsc-suite lint bench bench-arms bench-lag \
+.PHONY: help demo demo-c demo-fortran demo-dolfinx paper test petsc-suite lint bench bench-all bench-arms bench-lag \
 	bench-learning bench-usertest clean
 
 help:
@@ -15,11 +15,12 @@ help:
 	@echo "make paper         the experiments of the paper, hours; QUICK=1: small, two minutes; ARGS=--help"
 	@echo "make test          all tests; ARGS=... is passed to pytest"
 	@echo "make petsc-suite   PETSc's own regression tests, with its SOR and with sorlearn; ARGS=--help"
-	@echo "make bench         all measurements, slow: learning, the user's test, wall clock, inodes, memory"
+	@echo "make bench         wall clock against everything else in PETSc, hours; QUICK=1: three minutes; ARGS=--help"
 	@echo "make bench-learning  how near the best omega every learner comes: table and regret plot; ARGS=--ablate"
 	@echo "make bench-usertest  the same under default norms, and what is left of the user's own test"
 	@echo "make bench-lag     what keeping set-ups is worth (sorlearn.Lag), an hour; ARGS=--help"
 	@echo "make bench-arms    what choosing among whole solvers is worth, half an hour; QUICK=1: three minutes; ARGS=--help"
+	@echo "make bench-all     all measurements but bench-lag and bench-arms: those above, tutorials, ranks, growth, inodes"
 	@echo "make lint          ruff and mypy"
 	@echo "make clean         removes what was made here, except installed software"
 	@echo "PETSC=pypi after any of them: use PETSc from PyPI, compiled into .venv"
@@ -58,25 +59,32 @@ lint: $(lint)/ruff
 	@$(lint)/ruff check .
 	@$(lint)/mypy
 
+measure = $(use) PYTHONPATH="$$PWD/benchmarks:$$PWD/demos:$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3
+
+bench: $(env)
+	@$(measure) -m race $(if $(QUICK),--quick) $(ARGS)
+
 bench-learning: $(env)
-	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/learning.py $(ARGS)
+	@$(measure) benchmarks/learning.py $(ARGS)
 
 bench-usertest: $(env)
-	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/usertest.py $(ARGS)
+	@$(measure) benchmarks/usertest.py $(ARGS)
 
 bench-lag: $(env)
-	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/lag.py $(ARGS)
+	@$(measure) benchmarks/lag.py $(ARGS)
 
 bench-arms: $(env)
-	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/arms.py $(if $(QUICK),--quick) $(ARGS)
+	@$(measure) benchmarks/arms.py $(if $(QUICK),--quick) $(ARGS)
 
-bench: bench-learning bench-usertest
-	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/learning.py --real
-	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/tutorials.py --fixed
-	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/wallclock.py
-	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/inodes.py
-	@$(use) PYTHONPATH="$$PWD:$$PYTHONPATH" OMP_NUM_THREADS=1 python3 benchmarks/memory.py
+bench-all: bench bench-learning bench-usertest
+	@$(measure) benchmarks/learning.py --real
+	@$(measure) benchmarks/tutorials.py --fixed
+	@$(measure) benchmarks/wallclock.py
+	@$(measure) benchmarks/scaling.py
+	@$(measure) benchmarks/growth.py
+	@$(measure) benchmarks/inodes.py
+	@$(measure) benchmarks/memory.py
 
 clean:
-	rm -rf .setup build *.egg-info sorlearn/petsc/fast-*.so demos/*.png demos/c/heat demos/fortran/heat demos/paper/.cells demos/paper/figures
+	rm -rf .setup build *.egg-info sorlearn/petsc/fast-*.so demos/*.png demos/c/heat demos/fortran/heat demos/paper/.cells demos/paper/figures benchmarks/results
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

@@ -16,6 +16,7 @@ del sys.argv[1:]
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent / "demos")]
 
 import heat2d  # noqa: E402  # only after the arguments are sorted out
+from hooks import Hooks  # noqa: E402  # only after the arguments are sorted out
 from petsc4py import PETSc  # noqa: E402  # only after the arguments are sorted out
 
 import sorlearn  # noqa: E402  # only after the arguments are sorted out
@@ -38,27 +39,6 @@ class Timed:
 
     def __getattr__(self, name):
         return getattr(self.ksp, name)
-
-
-class Hooks:
-    """Clocks around the hooks of the PC in Python; solves that go by without Python don't come there."""
-
-    def __init__(self):
-        self.seconds, self.began = [], 0.0
-        self.pre, self.post = sorlearn.PC.preSolve, sorlearn.PC.postSolve
-        hooks = self
-
-        def pre_solve(pc, *arguments):
-            start = perf_counter()
-            hooks.pre(pc, *arguments)
-            hooks.began = perf_counter() - start
-
-        def post_solve(pc, *arguments):
-            start = perf_counter()
-            hooks.post(pc, *arguments)
-            hooks.seconds.append(hooks.began + perf_counter() - start)
-
-        sorlearn.PC.preSolve, sorlearn.PC.postSolve = pre_solve, post_solve
 
 
 def simulate(n_x, flags):
@@ -85,7 +65,7 @@ def main():
     hooks = Hooks()
     for n_x in sizes:
         pairs = []
-        hooks.seconds.clear()
+        hooks.clear()
         for _ in range(PAIRS):
             native = simulate(n_x, {"pc_type": "sor", "pc_sor_omega": BEST[n_x]})
             sorlearn.petsc.tuned.registry.waiting.clear()  # each run learns from nothing

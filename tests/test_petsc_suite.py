@@ -67,6 +67,13 @@ def test_one_bit_is_not_exact():
     assert comparing.inexact(NATIVE, NATIVE._replace(solves=[SOLVE] * 4 + [SOLVE._replace(length=1.0 + 2e-16)]))
 
 
+def test_several_ranks_print_in_any_order():
+    runs = [NATIVE._replace(out="  norm 1.5\nsecond rank\n"), NATIVE._replace(out="  second rank\nnorm 1.5\n")]
+    assert comparing.inexact(*runs)
+    assert comparing.inexact(*(run._replace(command="mpiexec -n 2 program") for run in runs)) == []
+    assert comparing.inexact(*(run._replace(command="mpiexec -n 2 program") for run in (runs[0], NATIVE)))
+
+
 def test_accuracy_counts_what_native_passes():
     ours = [SOLVE._replace(relative=1e-5), SOLVE._replace(test=1.6), SOLVE._replace(test=3.5), SOLVE, SOLVE]
     found = comparing.accuracy(NATIVE, NATIVE._replace(solves=ours))

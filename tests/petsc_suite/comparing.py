@@ -187,6 +187,12 @@ def _by_solve(run: Run) -> list[tuple[object, ...]]:
     return [tuple(str(getattr(solve, name)) for name in names) for solve in run.solves]
 
 
+def _in_order(run: Run) -> list[str]:
+    """What it has printed; sorted where several ranks did, each when it came to it."""
+    lines = _text(run)
+    return sorted(line.strip() for line in lines) if run.command.startswith("mpiexec") else lines
+
+
 def inexact(native: Run, run: Run) -> list[str]:
     """Where a run isn't bit by bit the native one, as it must be with learner fixed."""
     if loses_code(native, run):
@@ -195,7 +201,7 @@ def inexact(native: Run, run: Run) -> list[str]:
     other = next(((i, a, b) for i, (a, b) in enumerate(pairs) if a != b), None)
     if other:
         found.append(f"solve {other[0]} of {len(native.solves)}, {len(run.solves)}: {other[1]} -> {other[2]}")
-    lines = [(a, b) for a, b in itertools.zip_longest(_text(native), _text(run)) if a != b]
+    lines = [(a, b) for a, b in itertools.zip_longest(_in_order(native), _in_order(run)) if a != b]
     if lines and not re.search(r"-(log_view|info)\b", native.command):
         found.append(f"output differs in {len(lines)} lines, first {lines[0]}")
     return found
