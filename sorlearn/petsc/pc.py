@@ -10,7 +10,8 @@ from petsc4py import PETSc
 
 from ..learners import Context
 from ..options import Settings
-from ..tuning.record import SolveRecord
+from ..tuning.decision import Decision
+from ..tuning.record import Solve, SolveRecord
 from . import alive, position, reading, say
 from .clock import Clock
 from .fast import missing
@@ -43,12 +44,15 @@ class PC:
         A user's context: a number or several, to be set before each solve, or a function that returns them.
     guarded : bool
         Whether `sorlearn.KSP` runs the solves, which cuts trials off when they get too dear.
+    arm : bool
+        Whether it does so with several arms, of which this is one: the budget is theirs.
     """
 
     def __init__(self, overrides: dict[str, Any] | None = None):
         self.overrides = overrides or {}
         self.context: float | Sequence[float] | Callable[[], Any] | None = None
-        self.guarded = False
+        self.guarded = self.arm = False
+        self._resting: float | None = None
         self._standing = Standing()
         self._unattended = Unattended()
         self._rescue = Rescue()
@@ -68,6 +72,17 @@ class PC:
     @omega.setter
     def omega(self, omega: float) -> None:
         self._unattended.state.omega = omega
+
+    @property
+    def omega_safe(self) -> float:
+        """The one that the user configured."""
+        return self._settings.omega
+
+    def rest(self, omega: float | None) -> None:
+        """Solve with this ω and learn nothing, until told to go on (None)."""
+        self._resting = omega
+        self._take_back()
+        self._unattended.stop()
 
     @property
     def position(self) -> str:
@@ -142,6 +157,25 @@ class PC:
 
     # -- application
 
+    def lend(self, ksp: Any, A: Any) -> Decision:
+        """The decision for another KSP's solve with this matrix; `learn` takes what came of it.  Collective."""
+        self._take_back()
+        self._unattended.stop()
+        self._sweeping.A = A
+        if self._tuned is None:
+            self._enter(ksp)
+        decision = self._tuned.before(ksp, A, self._known, measured=False)
+        self._sweeping.A = None
+        return decision
+
+    def learn(self, solve: Solve) -> None:
+        """What came of a decision that was lent.  Collective where the cost is time."""
+        self._tuned.after(solve, 0.0)
+
+    def apply_safe(self, P: Any, x: Any, y: Any) -> None:
+        """y = M⁻¹x at the safe ω, outside a solve.  Collective."""
+        self._sweeping.sweeps.sweep(P, x, y, self._settings.omega)
+
     def apply(self, pc: Any, x: Any, y: Any) -> None:
         """y = M⁻¹x; fast.c calls it after its own sweep, or error, where that is to be looked after.  Collective."""
         self._sweeping.apply(pc, x, y)
@@ -169,9 +203,10 @@ class PC:
             self._tuned.decide_next()  # the solve before ended in an error
         self._unattended.stop()
         judged = self._standing.judges(ksp, self._prefix, self._settings, self.guarded, rescue.repairable)
-        self._sweeping.watched = judged and not self._only_one
+        self._sweeping.watched = judged and not self._only_one and self._resting is None
         if not self._sweeping.watched:
-            self.omega, self._sweeping.A = 1.0 if self._only_one else self._settings.omega, None
+            held = self._settings.omega if self._resting is None else self._resting
+            self.omega, self._sweeping.A = 1.0 if self._only_one else held, None
             self._unattended.hold(ksp)
             return
         self._sweeping.A = pc.getOperators()[1]
@@ -189,7 +224,7 @@ class PC:
 
     def _enter(self, ksp: Any) -> None:
         reading.hint_at_context(ksp.comm, self._prefix, self._settings, self.context)
-        self._tuned = Tuned(self._prefix, self._settings, self.guarded)
+        self._tuned = Tuned(self._prefix, self._settings, self.guarded and not self.arm)
         self._tuned.unattended = self._unattended.attached
         self._tuned.enter(ksp, self._sweeping.A.getSize())
 
