@@ -15,7 +15,7 @@ help:
 	@echo "make paper         the experiments of the paper, hours; QUICK=1: small, two minutes; ARGS=--help"
 	@echo "make test          all tests; ARGS=... is passed to pytest"
 	@echo "make petsc-suite   PETSc's own regression tests, with its SOR and with sorlearn; ARGS=--help"
-	@echo "make bench         wall clock against everything else in PETSc, hours; QUICK=1: three minutes; ARGS=--help"
+	@echo "make bench         wall clock against everything else in PETSc, hours; QUICK=1: two minutes; ARGS=--help"
 	@echo "make bench-learning  how near the best omega every learner comes: table and regret plot; ARGS=--ablate"
 	@echo "make bench-usertest  the same under default norms, and what is left of the user's own test"
 	@echo "make bench-lag     what keeping set-ups is worth (sorlearn.Lag), an hour; ARGS=--help"

@@ -10,11 +10,11 @@ from petsc4py import PETSc
 
 from ..learners import Context
 from ..options import Settings
-from ..tuning.decision import Decision
-from ..tuning.record import Solve, SolveRecord
+from ..tuning.record import SolveRecord
 from . import alive, position, reading, say
 from .clock import Clock
 from .fast import missing
+from .lending import Lending
 from .rescue import Rescue
 from .sor import ONLY_ONE, Sweeps
 from .standing import Standing
@@ -28,7 +28,7 @@ _REGION = (5, 6)
 _REPLACED = ("setUp", "apply", "applyTranspose", "preSolve", "postSolve")
 
 
-class PC:
+class PC(Lending):
     """PETSc's SOR under an ω that is learned while the simulation runs.
 
     Use it as `-pc_type python -pc_python_type sorlearn.PC`, or through `sorlearn.attach`.
@@ -52,7 +52,6 @@ class PC:
         self.overrides = overrides or {}
         self.context: float | Sequence[float] | Callable[[], Any] | None = None
         self.guarded = self.arm = False
-        self._resting: float | None = None
         self._standing = Standing()
         self._unattended = Unattended()
         self._rescue = Rescue()
@@ -72,17 +71,6 @@ class PC:
     @omega.setter
     def omega(self, omega: float) -> None:
         self._unattended.state.omega = omega
-
-    @property
-    def omega_safe(self) -> float:
-        """The one that the user configured."""
-        return self._settings.omega
-
-    def rest(self, omega: float | None) -> None:
-        """Solve with this ω and learn nothing, until told to go on (None)."""
-        self._resting = omega
-        self._take_back()
-        self._unattended.stop()
 
     @property
     def position(self) -> str:
@@ -156,25 +144,6 @@ class PC:
             viewer.printfASCII(f"  {line}\n")
 
     # -- application
-
-    def lend(self, ksp: Any, A: Any) -> Decision:
-        """The decision for another KSP's solve with this matrix; `learn` takes what came of it.  Collective."""
-        self._take_back()
-        self._unattended.stop()
-        self._sweeping.A = A
-        if self._tuned is None:
-            self._enter(ksp)
-        decision = self._tuned.before(ksp, A, self._known, measured=False)
-        self._sweeping.A = None
-        return decision
-
-    def learn(self, solve: Solve) -> None:
-        """What came of a decision that was lent.  Collective where the cost is time."""
-        self._tuned.after(solve, 0.0)
-
-    def apply_safe(self, P: Any, x: Any, y: Any) -> None:
-        """y = M⁻¹x at the safe ω, outside a solve.  Collective."""
-        self._sweeping.sweeps.sweep(P, x, y, self._settings.omega)
 
     def apply(self, pc: Any, x: Any, y: Any) -> None:
         """y = M⁻¹x; fast.c calls it after its own sweep, or error, where that is to be looked after.  Collective."""

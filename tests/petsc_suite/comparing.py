@@ -188,9 +188,9 @@ def _by_solve(run: Run) -> list[tuple[object, ...]]:
 
 
 def _in_order(run: Run) -> list[str]:
-    """What it has printed; sorted where several ranks did, each when it came to it."""
+    """What it has printed; its characters, sorted, where several ranks print into each other's lines."""
     lines = _text(run)
-    return sorted(line.strip() for line in lines) if run.command.startswith("mpiexec") else lines
+    return sorted("".join("".join(lines).split())) if run.command.startswith("mpiexec") else lines
 
 
 def inexact(native: Run, run: Run) -> list[str]:
