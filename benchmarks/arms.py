@@ -279,7 +279,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="PROBLEM", help=", ".join(PROBLEMS))
     parser.add_argument("--only", nargs="*", metavar="LINE", help="default, sor, icc, ..., arms, tsallis, hybrid")
     parser.add_argument("--steps", type=int, help="instead of each problem's own number")
-    parser.add_argument("--quick", action="store_true", help="few steps of small problems, under three minutes")
+    parser.add_argument("--quick", action="store_true", help="few steps of few problems")
     given = parser.parse_args()
     for name in given.names or PROBLEMS:
         steps = given.steps or (PROBLEMS[name].quick if given.quick else PROBLEMS[name].steps)
