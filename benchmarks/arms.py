@@ -189,8 +189,7 @@ class Bench:
         ksp = PETSc.KSP().create(A.comm)
         ksp.setOptionsPrefix(prefix)
         if self.problem.shape:
-            ksp.setDM(Grid(self.problem.shape, A.comm).dm())
-            ksp.setDMActive(False)
+            Grid(self.problem.shape, A.comm).give_to(ksp)
         ksp.setOperators(A)
         ksp.setFromOptions()
         return ksp
