@@ -19,7 +19,7 @@ help:
 	@echo "make bench-learning  how near the best omega every learner comes: table and regret plot; ARGS=--ablate"
 	@echo "make bench-usertest  the same under default norms, and what is left of the user's own test"
 	@echo "make bench-lag     what keeping set-ups is worth (sorlearn.Lag), an hour; ARGS=--help"
-	@echo "make bench-arms    what choosing among whole solvers is worth, half an hour; QUICK=1: three minutes; ARGS=--help"
+	@echo "make bench-arms    what choosing among whole solvers is worth, long; QUICK=1: shorter; ARGS=--help"
 	@echo "make bench-all     all measurements but bench-lag and bench-arms: those above, tutorials, ranks, growth, inodes"
 	@echo "make lint          ruff and mypy"
 	@echo "make clean         removes what was made here, except installed software"
