@@ -95,13 +95,13 @@ class Session:
         matrix = context.matrix  # one that isn't symmetric may turn a test lenient, which decided solves only show
         turns = measured and matrix is not None and matrix.skew != 0.0 and matrix.novelty == 0.0
         willing = (tiny or (as_asked and not turns)) and not (check or self._guarded) and self.learner.repeatable
-        repeats = FOR_GOOD if alone and not self.learner.learns else self.repeats.plan(omega, nonzeros, willing, audit)
-        trial = self.learner.learns and omega != self.settings.omega
+        for_good = alone and not (self.learner.learns or self.log.observed)
+        repeats = FOR_GOOD if for_good else self.repeats.plan(omega, nonzeros, willing, audit)
         standing = self.standing
         standing.rho, standing.chosen = context.number or 0.0, Choice(omega, context=NO_CONTEXT if tiny else context)
         standing.decision = Decision(
             omega, self.vetoes.fallback(), float(check), *standing.tightening(omega), repeats,
-            self.baseline.limit() if trial else 0.0, self.accuracy.level,
+            self.baseline.limit() if self.learner.learns and omega != self.settings.omega else 0.0, self.accuracy.level,
         )  # fmt: skip
         return standing.decision
 
