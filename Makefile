@@ -4,7 +4,7 @@ env = .setup/$(PETSC).env
 use = . ./$(env) &&
 lint = .venv-lint/bin
 
-.PHONY: help demo demo-c demo-fortran demo-dolfinx paper test petsc-suite lint bench bench-all bench-lag \
+.PHONY: help demo demo-c demo-fortran demo-dolfinx paper test petsc-suite lint bench bench-all bench-arms bench-lag \
 	bench-learning bench-usertest clean
 
 help:
@@ -15,11 +15,12 @@ help:
 	@echo "make paper         the experiments of the paper, hours; QUICK=1: small, two minutes; ARGS=--help"
 	@echo "make test          all tests; ARGS=... is passed to pytest"
 	@echo "make petsc-suite   PETSc's own regression tests, with its SOR and with sorlearn; ARGS=--help"
-	@echo "make bench         wall clock against everything else in PETSc, hours; QUICK=1: three minutes; ARGS=--help"
+	@echo "make bench         wall clock against everything else in PETSc, hours; QUICK=1: two minutes; ARGS=--help"
 	@echo "make bench-learning  how near the best omega every learner comes: table and regret plot; ARGS=--ablate"
 	@echo "make bench-usertest  the same under default norms, and what is left of the user's own test"
 	@echo "make bench-lag     what keeping set-ups is worth (sorlearn.Lag), an hour; ARGS=--help"
-	@echo "make bench-all     all measurements but bench-lag: those above, tutorials, ranks, growth, inodes"
+	@echo "make bench-arms    what choosing among whole solvers is worth, long; QUICK=1: shorter; ARGS=--help"
+	@echo "make bench-all     all measurements but bench-lag and bench-arms: those above, tutorials, ranks, growth, inodes"
 	@echo "make lint          ruff and mypy"
 	@echo "make clean         removes what was made here, except installed software"
 	@echo "PETSC=pypi after any of them: use PETSc from PyPI, compiled into .venv"
@@ -71,6 +72,9 @@ bench-usertest: $(env)
 
 bench-lag: $(env)
 	@$(measure) benchmarks/lag.py $(ARGS)
+
+bench-arms: $(env)
+	@$(measure) benchmarks/arms.py $(if $(QUICK),--quick) $(ARGS)
 
 bench-all: bench bench-learning bench-usertest
 	@$(measure) benchmarks/learning.py --real

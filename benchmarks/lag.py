@@ -99,6 +99,11 @@ class Grid:
         dm.setCreateInterpolation(lambda coarse, fine: (interpolation(coarse, fine), None))
         return dm
 
+    def give_to(self, ksp: Any) -> None:
+        """Have a KSP's multigrid use it, and nothing else."""
+        ksp.setDM(self.dm())
+        ksp.setDMActive(*([ksp.DMActive.ALL] if hasattr(ksp, "DMActive") else []), False)  # PETSc 3.26; 3.18
+
 
 def interpolation(coarse: Any, fine: Any) -> Any:
     """Linear in each direction."""
@@ -130,8 +135,7 @@ def run(problem: Problem, typed: str) -> tuple[float, int]:
             A = distributed(instance.A, comm)
             x, b = A.createVecs()
             low, high = b.getOwnershipRange()
-            ksp.setDM(Grid(problem.shape, comm).dm())
-            ksp.setDMActive(False)
+            Grid(problem.shape, comm).give_to(ksp)
             ksp.setOperators(A)
             ksp.setFromOptions()
         part = instance.A[low:high]

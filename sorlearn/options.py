@@ -1,10 +1,11 @@
-"""Every option of sorlearn, in one table a solver: the fields of `Settings` and of `LagSettings`.
+"""Every option of sorlearn, in one table a solver: the fields of `Settings`, `LagSettings` and `ArmSettings`.
 
 From them come the options database's reader, `-help`, the checks and their messages, and the table in docs/.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, fields
 from typing import Any, Callable
 
@@ -59,6 +60,20 @@ def _text(text: str) -> str:
 
 def _names(text: str) -> str:
     if not all(name.strip() for name in text.split(",")):
+        raise ValueError
+    return text
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0.0 <= value <= 1.0:
+        raise ValueError
+    return value
+
+
+def _arms(text: str) -> str:
+    names = text.split(",")
+    if not all(re.fullmatch(r"[A-Za-z]\w*", name) for name in names) or len(set(names)) < len(names):
         raise ValueError
     return text
 
@@ -141,10 +156,27 @@ class LagSettings:
     summary: bool = _option(False, _switch, "true or false", "at the end of the run, set-ups and what was saved")
 
 
+@dataclass(frozen=True)
+class ArmSettings:
+    """The options of the arms of one `sorlearn.KSP`; field `x` is option `-<prefix>sorlearn_x`."""
+
+    arms: str | None = _option(
+        None, _arms, "different names with commas between them, or auto",
+        "whole solvers to choose among, the first of them the safe one; their options follow sorlearn_<name>_",
+    )
+    arms_share: float = _option(0.04, _share, "a number from 0 to 1", "share of the time that trials may cost")
+    arms_monitor: bool = _option(False, _switch, "true or false", "a line a solve")
+    arms_journal: str | None = _option(None, _text, "a file name", "append a JSON line a solve to this file")
+    arms_save: str | None = _option(None, _text, "a file name", "save what was learned, now and then and at the end")
+    arms_load: str | None = _option(None, _text, "a file name", "go on learning from what was saved")
+    arms_summary: bool = _option(False, _switch, "true or false", "at the end of the run, a table by arm and an advice")
+
+
 #: What stands between a solver's prefix and an option's name, and what `-help` says above the options.
 TABLES: dict[Any, tuple[str, str]] = {
     Settings: (STEM, "sorlearn: PETSc's SOR with a learned relaxation factor"),
     LagSettings: ("lag_", "sorlearn.Lag: any PC (-lag_pc_type), whose set-up is kept while that pays"),
+    ArmSettings: ("sorlearn_", "sorlearn.KSP: whole solvers (-sorlearn_arms), of which the cheapest is learned"),
 }
 
 
@@ -160,7 +192,7 @@ def parse(prefix: str, given: Callable[[str], str | None], overrides: dict[str, 
     overrides : dict
         Values given in code; the database wins over them.
     table : type
-        Settings or LagSettings: whose options these are, and what is returned.
+        Settings, LagSettings or ArmSettings: whose options these are, and what is returned.
 
     Raises
     ------

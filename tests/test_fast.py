@@ -157,11 +157,12 @@ def test_python_is_called_for_decisions_only(monkeypatch):
     assert calls.count("apply") <= decided
 
 
-def test_a_fixed_omega_needs_no_python(monkeypatch):
+@pytest.mark.parallel(1, 2)
+def test_a_fixed_omega_needs_no_python(monkeypatch, nprocs):
     calls = []
     original = sorlearn.PC.preSolve
     monkeypatch.setattr(sorlearn.PC, "preSolve", lambda *arguments: calls.append(1) or original(*arguments))
-    found, _ = march("fixed_", pc_sorlearn_learner="fixed", pc_sorlearn_omega=1.5)
+    found, _ = march("fixed_", solves=FEWER, pc_sorlearn_learner="fixed", pc_sorlearn_omega=1.5)
     assert len(calls) == 1
     assert {entry[2] for entry in found[::2]} == {1.5}
 

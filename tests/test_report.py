@@ -110,7 +110,7 @@ def test_a_line_of_something_else_is_named(tmp_path, bad):
     path = tmp_path / "runs.jsonl"
     path.write_text(f"{GOOD}\n{BAD[bad]}\n{GOOD}\n")
     assert refusal(["report", str(path)]) == (
-        f"sorlearn report: {path}, line 2: not a line of a journal of schema 1"
+        f"sorlearn report: {path}, line 2: not a line of a journal of schema 1 or 2"
     )  # fmt: skip
 
 

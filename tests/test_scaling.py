@@ -49,5 +49,5 @@ def test_windows_of_a_tiny_run():
     code = "import growth, json; print(json.dumps(growth.many(1000)))"
     windows = json.loads(run(1, sys.executable, "-c", code, env=env).stdout)
     assert [window["solves"] for window in windows] == [100, 316, 1000]
-    assert 0.0 < windows[-1]["decided"] < windows[0]["decided"] <= 1.0
+    assert all(0.0 < window["decided"] <= 1.0 for window in windows)
     assert all(window["bytes"] > 0 for window in windows)

@@ -78,7 +78,7 @@ def make(missing: list[Piece], which: str, folder: Path, under: str) -> list[Pie
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="race", description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="small problems, under three minutes")
+    parser.add_argument("--quick", action="store_true", help="small problems, two minutes")
     parser.add_argument("--rounds", type=int, help="repetitions, each from nothing (default: 3)", default=3)
     parser.add_argument("--ranks", type=int, nargs="+", help="only these numbers of ranks")
     parser.add_argument("--fresh", action="store_true", help="make kept pieces again")

@@ -86,8 +86,7 @@ class Contender:
         self.replayed = omegas if "instance-optimal" in name else None
         self.tightened = 1.0
         if name == "multigrid":
-            self.ksp.setDM(Grid(problem.shape, system.A.comm).dm())
-            self.ksp.setDMActive(False)
+            Grid(problem.shape, system.A.comm).give_to(self.ksp)
         self.ksp.setInitialGuessNonzero(system.guess and not self.direct)
         self.ksp.setUp()  # what is made once for a whole run isn't timed
 

@@ -25,7 +25,7 @@ _LOOKS = {
     "hypre": (style.ORANGE, "h", "-"),
     "multigrid": (style.YELLOW, "d", "-"),
 }
-_AXIS = "time / native SOR's at the best ω of each system"
+_AXIS = "time / native SOR's at the best ω of each"
 _FIXED = "time / native SOR's at the best fixed ω"
 _TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
@@ -86,7 +86,7 @@ def _everybody(axis: Any, table: Table) -> None:
     axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=6.5)
     axis.set_xticks([], minor=True)
     axis.set_title(table.title, fontsize=7.5)
-    axis.set_xlabel(_AXIS if OPTIMAL in [row.name for row in rows] else _FIXED, fontsize=6)
+    axis.set_xlabel(_AXIS if OPTIMAL in [row.name for row in rows] else _FIXED, fontsize=5.5)
 
 
 def _color(row: Row) -> str:

@@ -35,26 +35,26 @@ class Size(NamedTuple):
 
 
 FULL = {
-    "heat2d 25": Size(1000, every=2, seconds=4),
+    "heat2d 25": Size(1000, every=2, seconds=7),
     "heat2d 50": Size(1000, every=5, seconds=8),
-    "heat2d 100": Size(1000, every=10, ranks=(1, 2, 4), seconds=40),
-    "heat2d 200": Size(1000, every=20, ranks=(1, 2, 4), seconds=180),
+    "heat2d 100": Size(1000, every=10, ranks=(1, 2, 4), seconds=25),
+    "heat2d 200": Size(1000, every=20, ranks=(1, 2, 4), seconds=95),
     "heat2d 400": Size(1000, every=50, seconds=1200),
     "heat3d 16": Size(100, seconds=5),
     "heat3d 32": Size(100, every=4, ranks=(1, 2, 4), seconds=40),
     "heat3d 64": Size(50, every=5, seconds=300),
     "blocks3d 31": Size(200, every=4, seconds=60),
-    "convection 100": Size(300, every=5, ranks=(1, 2), seconds=60),
-    "cavity 5": Size(3, seconds=20),
+    "convection 100": Size(300, every=5, ranks=(1, 2), seconds=30),
+    "cavity 5": Size(3, seconds=30),
 }
 QUICK = {
     "heat2d 25": Size(1000, every=2, seconds=4),
-    "heat2d 50": Size(200, stride=5, every=2, ranks=(1, 2), seconds=4),
-    "heat2d 100": Size(200, stride=5, every=5, seconds=9),
+    "heat2d 50": Size(200, stride=5, every=5, ranks=(1, 2), seconds=4),
+    "heat2d 100": Size(200, stride=5, every=10, seconds=7),
     "heat3d 16": Size(50, every=2, seconds=3),
     "blocks3d 16": Size(50, every=2, seconds=3),
-    "convection 50": Size(60, stride=5, every=3, seconds=4),
-    "cavity 4": Size(3, seconds=4),
+    "convection 50": Size(60, stride=5, every=3, seconds=3),
+    "cavity 3": Size(3, seconds=4),
 }
 #: Small enough for a test; found by name only.
 TINY = {"heat2d 16": Size(40, stride=25, every=2, seconds=0.1)}

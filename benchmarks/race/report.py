@@ -36,7 +36,7 @@ class Row(NamedTuple):
     @property
     def foresees(self) -> bool:
         """Whether it is given ω's that nobody knows beforehand."""
-        return self.name.endswith(("best fixed ω", "instance-optimal ω", "fixed"))
+        return self.name.endswith(("best fixed ω", "instance-optimal ω"))
 
 
 class Table(NamedTuple):

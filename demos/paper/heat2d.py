@@ -216,8 +216,11 @@ def _against_n(axis: Any, sizes: list[int], numbers: dict[str, Any], what: str) 
     axis.set_ylabel("iterations a step" if what == "iterations" else "time / time of CG")
     if what == "iterations":
         axis.legend(fontsize=6.5, loc="upper left")
+    low, high = axis.get_ylim()
+    marks = [digit * 10.0**decade for decade in range(-2, 4) for digit in (1, 2, 5)]
+    axis.set_yticks([mark for mark in marks if low <= mark <= high])
+    axis.set_yticks([], minor=True)
     axis.yaxis.set_major_formatter("{x:g}")
-    axis.yaxis.set_minor_formatter("{x:g}")
 
 
 def _contour(axis: Any, grid: dict[str, np.ndarray], trials: dict[str, np.ndarray], best: float) -> None:

@@ -41,6 +41,13 @@ def error_text(code: int) -> str:
     return said.decode(errors="replace").strip().splitlines()[-1]
 
 
+def origin(error: BaseException) -> BaseException:
+    """What went wrong at first: newer PETScs wrap an exception once for each solver that it passes."""
+    while isinstance(error, PETSc.Error) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
 def _symbol_at(place: int) -> _Symbol:
     symbol = _Symbol()
     _libc.dladdr(ctypes.c_void_p(place), ctypes.byref(symbol))

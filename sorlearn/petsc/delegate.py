@@ -19,6 +19,7 @@ from petsc4py import PETSc
 from .clib import address, library
 
 _SCANNED = 1024  # bytes of a KSP that are searched: it has 1576 in PETSc 3.18, 1608 in 3.26
+_MONITORS_WITHIN = 1500
 _NORMS, _SIDES = 4, 3  # KSP_NORM_MAX and PC_SIDE_MAX
 _MARK = 76543210
 _pointer, _code = ctypes.c_void_p, ctypes.c_int
@@ -52,6 +53,7 @@ class _Places(NamedTuple):
     operations: int
     norms: int
     residual: int
+    monitors: int
 
 
 @cache
@@ -63,9 +65,23 @@ def _places() -> _Places:
         library().KSPSetSupportedNorm(_pointer(ksp.handle), *divmod(index, _SIDES), _INDEX(mark))
     ksp.setResidualNorm(float(_MARK))
     struct = ctypes.string_at(ksp.handle, _SCANNED)
-    ksp.destroy()
     first = ctypes.cast(library().KSPBuildSolutionDefault, _pointer)
-    return _Places(*(struct.index(bytes(left)) for left in (first, marks, ctypes.c_double(_MARK))))
+    places = [struct.index(bytes(left)) for left in (first, marks, ctypes.c_double(_MARK))]
+    places.append(_place_of_monitors(ksp))
+    ksp.destroy()
+    return _Places(*places)
+
+
+def _place_of_monitors(ksp: Any) -> int:
+    """Where the number of monitors is: what counts as they are set."""
+    size, places = ctypes.sizeof(_INDEX), range(0, _MONITORS_WITHIN, 4)
+    for count in range(4):
+        struct = ctypes.string_at(ksp.handle, _MONITORS_WITHIN + size)
+        places = [place for place in places if _INDEX.from_buffer_copy(struct, place).value == count]
+        monitor = _pointer(address("KSPMonitorResidual"))
+        library().KSPMonitorSet(_pointer(ksp.handle), monitor, _pointer(count + 1), None)
+    (place,) = places
+    return int(place)
 
 
 def stand_for(outer: Any, inner: Any) -> None:
@@ -78,6 +94,11 @@ def stand_for(outer: Any, inner: Any) -> None:
     _composed[outer.handle] = [name for name in _COMPOSED if _has(inner, name)]
     for name in _composed[outer.handle]:
         _compose(outer, name, ctypes.cast(_function(name, _COMPOSED[name]), _pointer))
+
+
+def hand_to(outer: Any, inner: Any) -> None:
+    """Have another inner KSP answer for the outer one."""
+    _inner[outer.handle] = inner
 
 
 def stand_alone(outer: Any) -> None:
@@ -189,6 +210,25 @@ def _test_of(ksp: Any) -> tuple[ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_
     found = _pointer(), _pointer(), _pointer()
     library().KSPGetConvergenceTest(_pointer(ksp.handle), *map(ctypes.byref, found))
     return found
+
+
+def watched(ksp: Any) -> bool:
+    """Whether somebody looks at the KSP's residual norms: a monitor, or a history that is kept."""
+    history, length = _pointer(), ctypes.c_int64()
+    library().KSPGetResidualHistory(_pointer(ksp.handle), ctypes.byref(history), ctypes.byref(length))
+    return bool(history.value or _INDEX.from_address(ksp.handle + _places().monitors).value)
+
+
+def cancel_monitors(ksp: Any) -> None:
+    """Take all monitors from the KSP; petsc4py's name for that changed after 3.18."""
+    (ksp.monitorCancel if PETSc.Sys.getVersion() >= (3, 20, 0) else ksp.cancelMonitor)()
+
+
+def has_operators(pc: Any) -> bool:
+    """Whether the PC, and so its KSP, has a matrix."""
+    matrix, preconditioning = ctypes.c_int(0), ctypes.c_int(0)  # PetscBool has become one byte with PETSc 3.24
+    library().PCGetOperatorsSet(_pointer(pc.handle), ctypes.byref(matrix), ctypes.byref(preconditioning))
+    return bool(preconditioning.value)
 
 
 def has_test(ksp: Any) -> bool:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from petsc4py import PETSc
 
-from . import alive, delegate, tolerances, usertest
-from .clib import library
+from ..options import ArmSettings
+from . import alive, delegate, reading, say, tolerances, usertest
+from .arms import Arms, InUse
+from .clib import library, origin
 from .pc import PC
+
+#: What an inner KSP says when it is cut off: no failure that its preconditioner would repair.
+_ENOUGH = int(PETSc.KSP.ConvergedReason.CONVERGED_ITS)
 
 #: Options of the outer KSP that don't concern the iteration, or that the outer KSP takes care of.
 _OUTER = ("type", "python_type", "monitor", "view", "converged_reason", "converged_rate", "error_if_not_converged",
@@ -21,34 +28,94 @@ class KSP:
 
     Use it as `-ksp_type python -ksp_python_type sorlearn.KSP -sorlearn_ksp_type cg`.  The preconditioner is the outer
     KSP's, `sorlearn.PC` unless `-pc_type` says otherwise.  Tolerances, norm and side, convergence test, monitors, null
-    spaces and initial guess are the outer KSP's, too.
+    spaces and initial guess are the outer KSP's, too.  With `-sorlearn_arms` there are several inner KSPs, each with a
+    preconditioner of its own, and the cheapest is learned.
+
+    Attributes
+    ----------
+    inner : petsc4py.PETSc.KSP or None
+        The inner KSP, with arms that of the one in use.
+    outer : petsc4py.PETSc.KSP or None
+        The KSP that the application knows, during a solve.
+    given : Tolerances
+        The user's, during a solve.
+    interrupted : bool
+        Whether the application's own monitor or convergence test has raised an exception.
+    arms : Arms or None
+        What `-sorlearn_arms` asks for.
     """
 
     def __init__(self) -> None:
         self.inner: Any = None
-        self._outer: Any = None
-        self._done = self._last = 0
-        self._tests: bool | None = None
+        self.arms: Arms | None = None
+        self.outer: Any = None
+        self.given = tolerances.Tolerances(1e-5, 1e-50, 1e4, 10000)
+        self.interrupted = False
+        self._sor: Any = None
+        self._done = self._last = self._limit = 0
+        self._cut = self._transposed = False
+        self._tests: dict[int, str] = {}
 
     def setFromOptions(self, ksp: Any) -> None:
-        """Create the inner KSP and the preconditioner.  Collective."""
+        """Create the inner KSP, or the arms, and the preconditioner.  Collective."""
         prefix = ksp.getOptionsPrefix() or ""
-        pc = ksp.getPC()
-        if not (PETSc.Options(prefix).hasName("pc_type") or _tuner(pc)):
-            pc.setType("python")
-            pc.setPythonContext(PC())
-            pc.setFromOptions()
-        self.destroy(ksp)
+        settings = reading.settings(ksp.comm, prefix, PETSc.Options(prefix), {}, ArmSettings)
+        self._let_go(ksp)
         alive.enter(ksp)
-        self.inner = PETSc.KSP().create(ksp.comm)
-        self.inner.setOptionsPrefix(prefix + "sorlearn_")
-        self.inner.incrementTabLevel(1, parent=ksp)
-        self.inner.setPC(pc)
-        _set_from(self.inner, prefix)
+        if settings.arms not in (None, "sor"):
+            self.arms = Arms(ksp, settings, self._pc_of_sor(ksp, prefix), self._make)
+            self.inner = self.arms.in_use.ksp
+        else:
+            pc = ksp.getPC()
+            if not (PETSc.Options(prefix).hasName("pc_type") or _tuner(pc)):
+                pc.setType("python")
+                pc.setPythonContext(PC())
+                pc.setFromOptions()
+            self.inner = self._make(ksp, pc)
         delegate.copy_norms(self.inner, ksp)
         delegate.stand_for(ksp, self.inner)
-        self.inner.setMonitor(self._monitor)
-        self._tests = None
+
+    def _make(self, ksp: Any, pc: Any, arm: str = "") -> Any:
+        """An inner KSP with this PC, configured by its own options and, where it has none, by others'."""
+        prefix = ksp.getOptionsPrefix() or ""
+        inner, own = PETSc.KSP().create(ksp.comm), f"{prefix}sorlearn_"
+        inner.incrementTabLevel(1, parent=ksp)
+        lenders = [(f"{prefix}ksp_", _OUTER)]
+        if arm:
+            lenders.insert(0, (f"{own}ksp_", ()))
+            own += f"{arm}_"
+        inner.setOptionsPrefix(own)
+        if not arm:
+            inner.setPC(pc)
+        _set_from(inner, own, lenders)
+        if arm:  # whose PC has been set from options already, with a prefix of its own
+            inner.setPC(pc)
+        return inner
+
+    def _pc_of_sor(self, ksp: Any, prefix: str) -> Any:
+        """The PC of the arm `sor`, which has the outer solver's prefix; in its place stands one for all arms."""
+        pc = ksp.getPC()
+        if _tuner(pc):
+            self._sor = pc
+        elif self._sor is None:
+            if PETSc.Options(prefix).hasName("pc_type"):
+                say.once(ksp.comm, prefix, f"-{prefix}pc_type has no effect beside -{prefix}sorlearn_arms; "
+                         f"remedy: name it among the arms")  # fmt: skip
+            self._sor = PETSc.PC().create(ksp.comm)
+            self._sor.setOptionsPrefix(prefix)
+            self._sor.setType("python")
+            self._sor.setPythonContext(PC())
+        stand_in = PETSc.PC().create(ksp.comm)
+        stand_in.setOptionsPrefix(f"{prefix}sorlearn_in_use_")
+        stand_in.setType("python")
+        stand_in.setPythonContext(InUse(self))
+        if delegate.has_operators(pc):
+            stand_in.setOperators(*pc.getOperators())
+        if pc.getDM():
+            stand_in.setDM(pc.getDM())
+        alive.enter(stand_in)
+        ksp.setPC(stand_in)
+        return self._sor
 
     def setUp(self, ksp: Any) -> None:
         """Have an inner KSP.  Collective."""
@@ -59,71 +126,134 @@ class KSP:
             tuner.guarded = True
 
     def solve(self, ksp: Any, b: Any, x: Any) -> None:
-        """Solve with the inner KSP.  Collective."""
-        self._run(ksp, b, x, self.inner.solve)
+        """Solve with the inner KSP, or an arm.  Collective."""
+        self._run(ksp, b, x, transposed=False)
 
     def solveTranspose(self, ksp: Any, b: Any, x: Any) -> None:
-        """Solve the transposed system with the inner KSP.  Collective."""
-        self._run(ksp, b, x, self.inner.solveTranspose)
+        """Solve the transposed system with the inner KSP, or the first arm.  Collective."""
+        self._run(ksp, b, x, transposed=True)
 
-    def _run(self, ksp: Any, b: Any, x: Any, solve: Any) -> None:
-        self._hand_on(ksp)
-        given, guess = tolerances.read(ksp), ksp.guess_nonzero
-        self._outer, self._done, self._last = ksp, 0, 0
-        usertest.outer_of[self.inner.handle] = ksp.handle
+    def _run(self, ksp: Any, b: Any, x: Any, transposed: bool) -> None:
+        self.given, guess = tolerances.read(ksp), ksp.guess_nonzero
+        self.outer, self._done, self._last, self._transposed = ksp, 0, 0, transposed
+        self.interrupted = False
         failure: BaseException | None = None
         try:
-            solve(b, x)
+            if self.arms is None:
+                self.solve_with(self.inner, b, x)
+                iterations = self.inner.getIterationNumber()
+            else:
+                iterations = self.arms.solve(self, b, x, transposed)
         except PETSc.Error as error:
-            failure = _origin(error)
+            failure = origin(error)
         finally:
-            self._outer = None
-            del usertest.outer_of[self.inner.handle]
-            tolerances.write(ksp, rtol=given.rtol, atol=given.atol)
+            self.outer = None
+            tolerances.write(ksp, rtol=self.given.rtol, atol=self.given.atol)
             ksp.setInitialGuessNonzero(guess)
         if failure:
             raise failure
-        ksp.setIterationNumber(self.inner.getIterationNumber())
+        ksp.setIterationNumber(iterations)
         delegate.set_residual_norm(ksp, self.inner.getResidualNorm())
         ksp.setConvergedReason(self.inner.getConvergedReason())
 
-    def _hand_on(self, ksp: Any) -> None:
+    def solve_with(self, inner: Any, b: Any, x: Any, *, limit: int = 0, tighten: float = 0.0,
+                   nonzero: bool | None = None) -> bool:  # fmt: skip
+        """Run an inner KSP for the outer one; returns whether it was cut off.  Collective.
+
+        Parameters
+        ----------
+        limit : int
+            Iterations after which it is cut off; 0 for no limit.
+        tighten : float
+            Decimal digits by which the user's tolerances are tightened.
+        nonzero : bool, optional
+            Whether to begin with what is in x; as the user has it where it isn't given.
+        """
+        self.inner, self._limit, self._cut = inner, limit, False
+        delegate.hand_to(self.outer, inner)
+        self._hand_on(inner, tighten, self.outer.guess_nonzero if nonzero is None else nonzero)
+        usertest.outer_of[inner.handle] = self.outer.handle
+        try:
+            (inner.solveTranspose if self._transposed else inner.solve)(b, x)
+        finally:
+            del usertest.outer_of[inner.handle]
+        delegate.set_residual_norm(self.outer, inner.getResidualNorm())  # where PETSc's own test has shown nothing
+        return self._cut
+
+    def _hand_on(self, inner: Any, tighten: float, nonzero: bool) -> None:
         """Settings that the user may have changed; PETSc doesn't call setUp for them."""
-        inner = self.inner
+        ksp, scale = self.outer, 10.0**-tighten
         inner.setOperators(*ksp.getOperators())
         inner.setNormType(ksp.getNormType())
         inner.setPCSide(ksp.getPCSide())
         inner.setComputeSingularValues(ksp.getComputeSingularValues())
-        inner.setInitialGuessNonzero(ksp.guess_nonzero)
-        tolerances.write(inner, **tolerances.read(ksp)._asdict())
-        tests = delegate.has_test(ksp)
-        if tests != self._tests:
-            self._tests = tests
-            inner.setConvergenceTest(self._converged) if tests else delegate.set_no_test(inner)
+        inner.setInitialGuessNonzero(nonzero)
+        given = self.given
+        if tighten:
+            given = given._replace(rtol=given.rtol * scale, atol=given.atol * scale)
+        tolerances.write(inner, **given._asdict())
+        self._set_test(inner)
+
+    def _set_test(self, inner: Any) -> None:
+        """Have nobody test for convergence, PETSc where the outer KSP would say the same, or the outer KSP."""
+        if not delegate.has_test(self.outer):
+            test = "none"
+        elif self._limit or self._is_heard(self.outer):
+            test = "outer"
+        else:
+            test = "own"
+        if test == self._tests.get(inner.handle):
+            return
+        self._tests[inner.handle] = test
+        delegate.cancel_monitors(inner)
+        if test == "own":
+            inner.setConvergenceTest(None)
+            return
+        inner.setMonitor(self._monitor)
+        inner.setConvergenceTest(self._converged) if test == "outer" else delegate.set_no_test(inner)
+
+    @staticmethod
+    def _is_heard(ksp: Any) -> bool:
+        """Whether a KSP has something to say about another one's iterations, or to show of them."""
+        no_norm = int(ksp.norm_type) == int(PETSc.KSP.NormType.NONE)  # petsc4py gives such a KSP no test at all
+        return no_norm or delegate.watched(ksp) or not usertest.test_of(ksp).plain
 
     def _monitor(self, inner: Any, iteration: int, norm: float) -> None:
         """Show the outer KSP's monitors an iteration; a continued solve goes on counting."""
         if iteration == 0:
             self._done, self._last = self._last, self._last
         self._show(iteration, norm)
-        self._outer.logConvergenceHistory(norm)
-        self._outer.monitor(self._last, norm)
+        self.outer.logConvergenceHistory(norm)
+        with self._theirs():
+            self.outer.monitor(self._last, norm)
 
     def _show(self, iteration: int, norm: float) -> None:
         """Have the outer KSP say where the inner one is; some types test before they monitor, and some after."""
         if iteration:
             self._last = self._done + iteration
-        self._outer.setIterationNumber(self._last)
-        delegate.set_residual_norm(self._outer, norm)
+        self.outer.setIterationNumber(self._last)
+        delegate.set_residual_norm(self.outer, norm)
 
     def _converged(self, inner: Any, iteration: int, norm: float) -> Any:
         """The outer KSP's test; it measures against the right-hand side where a guess isn't zero."""
         if iteration == 0:
             now = tolerances.read(inner)
-            tolerances.write(self._outer, rtol=now.rtol, atol=now.atol)
-            self._outer.setInitialGuessNonzero(inner.getInitialGuessNonzero())
+            tolerances.write(self.outer, rtol=now.rtol, atol=now.atol)
+            self.outer.setInitialGuessNonzero(inner.getInitialGuessNonzero())
         self._show(iteration, norm)
-        return delegate.ask_test(self._outer, iteration, norm)
+        with self._theirs():
+            reason = delegate.ask_test(self.outer, iteration, norm)
+        self._cut = not reason and 0 < self._limit <= iteration
+        return _ENOUGH if self._cut else reason
+
+    @contextmanager
+    def _theirs(self) -> Iterator[None]:
+        """What fails inside is the application's."""
+        try:
+            yield
+        except BaseException:
+            self.interrupted = True
+            raise
 
     def buildResidual(self, ksp: Any, t: Any, v: Any) -> None:
         """v = b − Ax of the inner iterate.  Collective."""
@@ -136,23 +266,26 @@ class KSP:
 
     def reset(self, ksp: Any) -> None:
         """Let go of the operators."""
-        if self.inner is not None:
+        if self.arms is not None:
+            self.arms.reset()
+        elif self.inner is not None:
             self.inner.reset()
 
     def destroy(self, ksp: Any) -> None:
-        """Destroy the inner KSP."""
+        """Destroy the inner KSP, or the arms."""
+        self._let_go(ksp)
+        if self._sor is not None:
+            self._sor.destroy()
+            self._sor = None
+
+    def _let_go(self, ksp: Any) -> None:
         alive.leave(ksp)
         delegate.stand_alone(ksp)
-        if self.inner is not None:
+        if self.arms is not None:
+            self.arms.destroy()
+        elif self.inner is not None:
             self.inner.destroy()
-            self.inner = None
-
-
-def _origin(error: BaseException) -> BaseException:
-    """What went wrong at first: newer PETScs wrap an exception once for each solver that it passes."""
-    while isinstance(error, PETSc.Error) and error.__cause__ is not None:
-        error = error.__cause__
-    return error
+        self.inner, self.arms, self._tests = None, None, {}
 
 
 def _tuner(pc: Any) -> PC | None:
@@ -161,22 +294,26 @@ def _tuner(pc: Any) -> PC | None:
     return context if isinstance(context, PC) else None
 
 
-def _set_from(inner: Any, prefix: str) -> None:
-    """Configure the inner KSP by its own options and, where it has none, by the outer KSP's."""
+def _set_from(inner: Any, own: str, lenders: list[tuple[str, tuple[str, ...]]]) -> None:
+    """Configure the inner KSP by its own options and, where it has none, by the first lender's that has.
+
+    A lender is a prefix of options, and beginnings of those that it doesn't lend.
+    """
     database = PETSc.Options()
-    own, outer = f"{prefix}sorlearn_ksp_", f"{prefix}ksp_"
     lent = []
-    for name, value in database.getAll().items():
-        option = name[len(outer) :]
-        if name.startswith(outer) and not option.startswith(_OUTER) and not database.hasName(own + option):
-            database.setValue(own + option, value)
-            lent.append(option)
+    for prefix, kept in lenders:
+        for name, value in database.getAll().items():
+            option = name[len(prefix) :]
+            if name.startswith(prefix) and not (kept and option.startswith(kept)):
+                if not database.hasName(f"{own}ksp_{option}"):
+                    database.setValue(f"{own}ksp_{option}", value)
+                    lent.append((f"{own}ksp_{option}", name))
     try:
         inner.setFromOptions()
     finally:
-        for option in lent:
+        for option, name in lent:
             used = ctypes.c_int()
-            library().PetscOptionsUsed(None, (own + option).encode(), ctypes.byref(used))
+            library().PetscOptionsUsed(None, option.encode(), ctypes.byref(used))
             if used.value:
-                database.getString(outer + option, "")  # so that -options_left doesn't list it
-            database.delValue(own + option)
+                database.getString(name, "")  # so that -options_left doesn't list it
+            database.delValue(option)

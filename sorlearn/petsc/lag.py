@@ -18,7 +18,7 @@ from . import alive, position, reading
 from .rescue import Rescue
 from .say import say
 from .upkeep import Upkeep
-from .wrapped import reuses
+from .wrapped import Wrapped, reuses
 
 _MAX_IT = int(PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT)
 #: What a solve is decided to be made with, as `Decision` and `Rescue` have it.
@@ -36,25 +36,40 @@ class Lag:
     ----------
     overrides : dict, optional
         Options given in code, by their name without `lag_`; the options database wins over them.
+    stem : str
+        What the wrapped PC's prefix has behind the solver's.
+    kind : str, optional
+        Its type where none is given; otherwise PETSc's default.
 
     Attributes
     ----------
+    guarded : bool
+        Whether it is in an arm of `sorlearn.KSP`.
     position : str
         By what is decided here.
     tally : Tally
         Set-ups and solves so far; with `-lag_summary` those of all solvers of this name.
     """
 
-    def __init__(self, overrides: dict[str, Any] | None = None):
-        self.overrides = overrides or {}
+    def __init__(self, overrides: dict[str, Any] | None = None, stem: str = "lag_", kind: str | None = None):
+        self.overrides, self._wrapped_as = overrides or {}, (stem, kind)
+        self.guarded = False
         self.position = "not solved with so far"
         self.tally = records.Tally()
         self._prefix, self._settings, self._read = "", LagSettings(), False
-        self._upkeep, self._rescue = Upkeep(0, self.tally), Rescue()
+        self._upkeep, self._rescue = self._new_upkeep(), Rescue()
         self._log: records.Log | None = None
         self._active = self._seen = self._anew = False
         self._mark = 0  # the application that is looked after; none if it is past
         self._ksp: tuple[int, int] = (0, 0)
+
+    def _new_upkeep(self) -> Upkeep:
+        return Upkeep(self._settings.solves, self.tally, Wrapped(*self._wrapped_as))
+
+    @property
+    def set_ups(self) -> tuple[int, float]:
+        """Set-ups since there is a matrix of this size, and the seconds that they took on this rank."""
+        return self._upkeep.set_ups, self._upkeep.setting_up
 
     # -- life
 
@@ -95,7 +110,7 @@ class Lag:
         """Let go of all that belongs to a matrix."""
         self._rescue.reset()
         self._upkeep.destroy()
-        self._upkeep = Upkeep(self._settings.solves, self.tally)
+        self._upkeep = self._new_upkeep()
         self._active, self._ksp = False, (0, 0)
 
     def destroy(self, pc: Any) -> None:
@@ -121,6 +136,10 @@ class Lag:
         ]
 
     # -- application
+
+    def apply_kept(self, x: Any, y: Any) -> None:
+        """y = M⁻¹x outside a solve, by the set-up that there is.  Collective."""
+        self._upkeep.wrapped.pc.apply(x, y)
 
     def apply(self, pc: Any, x: Any, y: Any) -> None:
         """y = M⁻¹x.  Collective."""
@@ -180,7 +199,7 @@ class Lag:
         identity = ksp.handle, int(ksp.norm_type)
         if identity == self._ksp:
             return self._seen
-        self._ksp, held = identity, position.why_held(ksp, guarded=False)
+        self._ksp, held = identity, position.why_held(ksp, self.guarded)
         self.position = "decided solve by solve" if held is None else (
             f"decided by the applications between two matrices, and nothing is repaired: {held.why}")  # fmt: skip
         return held is None
@@ -203,7 +222,7 @@ class Lag:
         reason = ksp.getConvergedReason()
         self._anew = reason < 0 and (reason != _MAX_IT or not upkeep.kept)
         try:
-            outcome = rescue.finish(ksp, b, x, None)  # no answer is judged, hence nothing swept
+            outcome = rescue.finish(ksp, b, x, None)
         finally:
             self._active, self._mark = False, -1
         self._count(outcome)

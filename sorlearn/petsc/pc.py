@@ -14,6 +14,7 @@ from ..tuning.record import SolveRecord
 from . import alive, position, reading, say
 from .clock import Clock
 from .fast import missing
+from .lending import Lending
 from .rescue import Rescue
 from .sor import ONLY_ONE, Sweeps
 from .standing import Standing
@@ -27,7 +28,7 @@ _REGION = (5, 6)
 _REPLACED = ("setUp", "apply", "applyTranspose", "preSolve", "postSolve")
 
 
-class PC:
+class PC(Lending):
     """PETSc's SOR under an ω that is learned while the simulation runs.
 
     Use it as `-pc_type python -pc_python_type sorlearn.PC`, or through `sorlearn.attach`.
@@ -43,12 +44,14 @@ class PC:
         A user's context: a number or several, to be set before each solve, or a function that returns them.
     guarded : bool
         Whether `sorlearn.KSP` runs the solves, which cuts trials off when they get too dear.
+    arm : bool
+        Whether it does so with several arms, of which this is one: the budget is theirs.
     """
 
     def __init__(self, overrides: dict[str, Any] | None = None):
         self.overrides = overrides or {}
         self.context: float | Sequence[float] | Callable[[], Any] | None = None
-        self.guarded = False
+        self.guarded = self.arm = False
         self._standing = Standing()
         self._unattended = Unattended()
         self._rescue = Rescue()
@@ -169,9 +172,10 @@ class PC:
             self._tuned.decide_next()  # the solve before ended in an error
         self._unattended.stop()
         judged = self._standing.judges(ksp, self._prefix, self._settings, self.guarded, rescue.repairable)
-        self._sweeping.watched = judged and not self._only_one
+        self._sweeping.watched = judged and not self._only_one and self._resting is None
         if not self._sweeping.watched:
-            self.omega, self._sweeping.A = 1.0 if self._only_one else self._settings.omega, None
+            held = self._settings.omega if self._resting is None else self._resting
+            self.omega, self._sweeping.A = 1.0 if self._only_one else held, None
             self._unattended.hold(ksp)
             return
         self._sweeping.A = pc.getOperators()[1]
@@ -189,7 +193,7 @@ class PC:
 
     def _enter(self, ksp: Any) -> None:
         reading.hint_at_context(ksp.comm, self._prefix, self._settings, self.context)
-        self._tuned = Tuned(self._prefix, self._settings, self.guarded)
+        self._tuned = Tuned(self._prefix, self._settings, self.guarded and not self.arm)
         self._tuned.unattended = self._unattended.attached
         self._tuned.enter(ksp, self._sweeping.A.getSize())
 

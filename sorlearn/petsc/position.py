@@ -94,15 +94,17 @@ IN_GUARD = Held("the guarded solver's inner KSP decides", "-sorlearn_ksp_type cg
 SCALED = Held("-ksp_diagonal_scale forbids repeating a solve", "leave it out: SOR scales by the diagonal itself")
 
 
-def why_held(ksp: Any, guarded: bool) -> Held | None:
+def why_held(ksp: Any, guarded: bool, kind: str | None = None) -> Held | None:
     """Why a choice of ω can't be judged by this solve of the KSP; None where it can.  Not collective.
 
     Parameters
     ----------
     guarded : bool
         Whether the KSP is the inner one of `sorlearn.KSP`.
+    kind : str, optional
+        Type of the KSP that iterates for this one; its own if it does that itself.
     """
-    kind, test, prefix = ksp.getType(), test_of(ksp), ksp.getOptionsPrefix() or ""
+    kind, test, prefix = kind or ksp.getType(), test_of(ksp), ksp.getOptionsPrefix() or ""
     if int(ksp.norm_type) == _NO_NORM or kind in _ONCE or test.function == address("KSPConvergedSkip"):
         return ITERATES_NOT._replace(why=ITERATES_NOT.why.format(kind))
     if kind in _TRUST_REGION or test.foreign:
@@ -112,7 +114,7 @@ def why_held(ksp: Any, guarded: bool) -> Held | None:
     if _FUNCTION in _under_way():
         return FUNCTION
     if guarded:
-        inside = inside_unflexible(re.sub("sorlearn_$", "", prefix), outermost=2)
+        inside = inside_unflexible(re.sub(r"sorlearn_(\w+_)?$", "", prefix), outermost=2)
     else:
         inside = inside_unflexible(prefix)
     return NESTED if inside else None

@@ -25,7 +25,7 @@ def settings(comm: Any, prefix: str, database: Any, overrides: dict[str, Any], t
     overrides : dict
         Options given in code; the database wins over them.
     table : type
-        Whose options these are: Settings or LagSettings.
+        Whose options these are: Settings, LagSettings or ArmSettings.
     """
 
     def given(name: str) -> str | None:

@@ -173,15 +173,15 @@ class Rescue:
 
     # -- after a solve
 
-    def finish(self, ksp: Any, b: Any, x: Any, sweep: Callable[[Any, Any, Any, float], None]) -> Outcome:
+    def finish(self, ksp: Any, b: Any, x: Any, sweep: Callable[[Any, Any, Any, float], None] | None) -> Outcome:
         """Continue, repeat or judge the solve that has just ended, as need be.  Collective.
 
         An error inside is the application's, or one that it would have got from PETSc's own SOR: it is raised.
 
         Parameters
         ----------
-        sweep : callable
-            ``sweep(P, r, z, omega)`` is z = M⁻¹r.
+        sweep : callable or None
+            ``sweep(P, r, z, omega)`` is z = M⁻¹r; None where no answer is judged.
         """
         before, iterations, reason = first_residual(ksp), ksp.getIterationNumber(), ksp.getConvergedReason()
         outcome = Outcome(iterations, reason)
@@ -189,7 +189,7 @@ class Rescue:
             outcome = self._continue(ksp, b, x, outcome)
         if outcome.reason < 0:
             outcome = self._repair(ksp, b, x, outcome)
-        elif iterations > 0 and not outcome.rescued:
+        elif sweep is not None and iterations > 0 and not outcome.rescued:
             if self._decision.check or self.unlike(iterations) or self._passes_easily(ksp, x, before):
                 outcome = self._judge(ksp, b, x, sweep, before, outcome)
         if outcome.iterations != ksp.getIterationNumber():

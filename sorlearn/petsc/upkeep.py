@@ -29,6 +29,8 @@ class Upkeep:
         Set up after so many solves; 0 to keep a set-up while that pays.
     tally : Tally
         What is counted for the summary.
+    wrapped : Wrapped
+        The PC that is set up.
 
     Attributes
     ----------
@@ -36,10 +38,15 @@ class Upkeep:
         Whether the set-up was for another matrix; whether it was made from nothing for this one.
     applications : int
         Those of the solve under way, or since the matrix changed where nobody says when a solve ends.
+    set_ups : int
+        How many there have been.
+    setting_up : float
+        Seconds that they took on this rank.
     """
 
-    def __init__(self, every: int, tally: Tally) -> None:
-        self.wrapped, self.rule = Wrapped(), Renewal(every, tally)
+    def __init__(self, every: int, tally: Tally, wrapped: Wrapped) -> None:
+        self.wrapped, self.rule = wrapped, Renewal(every, tally)
+        self.set_ups, self.setting_up = 0, 0.0
         self.kept = self.new = False
         self.applications = 0
         self.per_iteration = 1.0
@@ -65,6 +72,7 @@ class Upkeep:
         self.wrapped.set_up(pc, anew)
         _setting_up.end()
         self._readings.set_up = perf_counter() - began
+        self.set_ups, self.setting_up = self.set_ups + 1, self.setting_up + self._readings.set_up
         self.rule.renewed()
         self.kept, self.new, self.applications = False, anew, 0
         if self._looks():

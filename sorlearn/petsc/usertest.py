@@ -32,10 +32,13 @@ class StoppingTest(NamedTuple):
     from_initial : bool
         Whether PETSc's own measures against the first residual (`-ksp_converged_use_initial_residual_norm`, or the
         lesser of this and the right-hand side).
+    plain : bool
+        Whether it is PETSc's own and another KSP's with the same tolerances would say the same.
     """
 
     function: int
     from_initial: bool = False
+    plain: bool = False
 
     @property
     def default(self) -> bool:
@@ -64,8 +67,17 @@ def test_of(ksp: Any) -> StoppingTest:
     function = test.value or 0
     if function != address("KSPConvergedDefault") or not context.value:
         return StoppingTest(function)
-    flags = (_bool * 2).from_address(context.value)
-    return StoppingTest(function, bool(flags[0] or flags[1]))
+    flags = (_bool * 3).from_address(context.value)
+    return StoppingTest(function, bool(flags[0] or flags[1]), not any(flags) and not _least_iterations(handle))
+
+
+def _least_iterations(handle: int) -> int:
+    """KSPSetMinimumIterations, which PETSc 3.18 doesn't have."""
+    if not hasattr(library(), "KSPGetMinimumIterations"):
+        return 0
+    least = ctypes.c_int64(0)
+    library().KSPGetMinimumIterations(ctypes.c_void_p(handle), ctypes.byref(least))
+    return least.value
 
 
 class UserTest:

@@ -25,7 +25,14 @@ def reuses(pc: Any) -> bool:
 class Wrapped:
     """Made from the options under its prefix when it is first set up; it has the outer PC's operators and DM.
 
-    `-pc_type` of the prefix is any that PETSc has, and its default where none is given.
+    `-pc_type` of the prefix is any that PETSc has.
+
+    Parameters
+    ----------
+    stem : str
+        What its prefix has behind the outer PC's.
+    kind : str, optional
+        Its type where none is given; otherwise PETSc's default.
 
     Attributes
     ----------
@@ -33,8 +40,9 @@ class Wrapped:
         The inner PC.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stem: str = "lag_", kind: str | None = None) -> None:
         self.pc: Any = None
+        self._stem, self._kind = stem, kind
         self._failed = False
         self._reason = ctypes.c_int()
         self._reason_place = ctypes.byref(self._reason)
@@ -56,17 +64,20 @@ class Wrapped:
 
     def _make(self, outer: Any) -> None:
         self.pc = PETSc.PC().create(outer.comm)
-        self.pc.setOptionsPrefix((outer.getOptionsPrefix() or "") + "lag_")
+        prefix = (outer.getOptionsPrefix() or "") + self._stem
+        self.pc.setOptionsPrefix(prefix)
         self.pc.incrementTabLevel(1, parent=outer)
         self.pc.setOperators(*outer.getOperators())
         dm = outer.getDM()
         if dm:
             self.pc.setDM(dm)
+        if self._kind:
+            self.pc.setType(self._kind)
         self.pc.setFromOptions()
         kind = self.pc.getType()
         if kind in _AROUND_A_SOLVE:
             name = f"-{outer.getOptionsPrefix() or ''}"
-            raise OptionError(f"{name}lag_pc_type {kind}: must be a PC that leaves operator and right-hand side "
+            raise OptionError(f"-{prefix}pc_type {kind}: must be a PC that leaves operator and right-hand side "
                               f"as they are; remedy: {name}pc_type {kind}, without sorlearn.Lag")  # fmt: skip
 
     def keep(self, outer: Any) -> None:

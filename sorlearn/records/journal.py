@@ -12,6 +12,8 @@ from math import isfinite
 from typing import Any, Callable, TextIO
 
 SCHEMA = 1
+#: Of lines that also name an arm, and whose omega may be null.
+ARMS_SCHEMA = 2
 FIELDS = (
     "solve", "omega", "iterations", "reason", "cost", "seconds", "residual_before", "residual_after",
     "context", "propensity", "explored", "rescued", "held",
@@ -28,9 +30,9 @@ def finite(value: float | None) -> float | None:
     return value if value is not None and isfinite(value) else None
 
 
-def line(name: str, record: Any) -> str:
-    """One JSON line without NaN or infinity: numbers that don't exist are null."""
-    entry: dict[str, Any] = {"schema": SCHEMA, "name": name}
+def line(name: str, record: Any, more: dict[str, Any] | None = None) -> str:
+    """One JSON line without NaN or infinity: numbers that don't exist are null; `more` are further entries."""
+    entry: dict[str, Any] = {"schema": SCHEMA, "name": name, **(more or {})}
     for field in FIELDS:
         value = getattr(record, field)
         entry[field] = finite(value) if isinstance(value, float) else value
@@ -88,12 +90,17 @@ def read(path: str) -> list[dict[str, Any]]:
 def _entry(text: str, where: str) -> dict[str, Any]:
     try:
         entry = json.loads(text)
-        ours = entry["schema"] == SCHEMA and isinstance(entry["name"], str) and isinstance(entry["rescued"], bool)
-        ours = ours and type(entry["iterations"]) is int and all(map(_is_number, (entry[key] for key in NUMBERS)))
+        ours = entry["schema"] in (SCHEMA, ARMS_SCHEMA) and isinstance(entry["name"], str)
+        ours = ours and isinstance(entry["rescued"], bool) and type(entry["iterations"]) is int
+        numbers = list(NUMBERS)
+        if entry["schema"] == ARMS_SCHEMA:
+            ours = ours and isinstance(entry["arm"], str)
+            numbers = [key for key in NUMBERS if entry[key] is not None or key != "omega"]
+        ours = ours and all(_is_number(entry[key]) for key in numbers)
     except (KeyError, RecursionError, TypeError, ValueError):
         ours = False
     if not ours:
-        raise ValueError(f"{where}: not a line of a journal of schema {SCHEMA}")
+        raise ValueError(f"{where}: not a line of a journal of schema {SCHEMA} or {ARMS_SCHEMA}")
     return entry
 
 

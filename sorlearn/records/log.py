@@ -11,6 +11,13 @@ from .journal import Journal
 RECORDS = 1000
 
 
+def monitored(name: str, record: Any) -> str:
+    """The monitor's line."""
+    flags = " explored" * record.explored + " rescued" * record.rescued + " held" * record.held
+    return (f"  sorlearn {name or '(no prefix)'} solve {record.solve}: omega {record.omega:.4f}, "
+            f"{record.iterations} iterations, reason {record.reason}, cost {record.cost:.4g}{flags}")  # fmt: skip
+
+
 class Log:
     """Takes every record of one solver.
 
@@ -22,6 +29,8 @@ class Log:
         Prints a line for the user; None where there is no monitor.
     journal : Journal or None
         Where lines are written.
+    monitored : callable
+        Makes the monitor's line from the name and a record.
 
     Attributes
     ----------
@@ -29,8 +38,9 @@ class Log:
         The last 1000 solves that were decided, and of the others those that were observed.
     """
 
-    def __init__(self, name: str, say: Callable[[str], None] | None, journal: Journal | None) -> None:
-        self.name, self._say, self._journal = name, say, journal
+    def __init__(self, name: str, say: Callable[[str], None] | None, journal: Journal | None,
+                 monitored: Callable[[str, Any], str] = monitored) -> None:  # fmt: skip
+        self.name, self._say, self._journal, self._monitored = name, say, journal, monitored
         self.records: deque[Any] = deque(maxlen=RECORDS)
 
     @classmethod
@@ -47,10 +57,6 @@ class Log:
         """Take note of one solve."""
         self.records.append(record)
         if self._say:
-            flags = " explored" * record.explored + " rescued" * record.rescued + " held" * record.held
-            self._say(
-                f"  sorlearn {self.name or '(no prefix)'} solve {record.solve}: omega {record.omega:.4f}, "
-                f"{record.iterations} iterations, reason {record.reason}, cost {record.cost:.4g}{flags}"
-            )
+            self._say(self._monitored(self.name, record))
         if self._journal:
             self._journal.write(record)

@@ -11,10 +11,11 @@ Entries = list[dict[str, Any]]
 
 
 def by_solver(entries: Entries) -> dict[str, Entries]:
-    """The entries of each solver, in the order in which the solvers appear."""
+    """The entries of each solver, or of each of its arms, in the order in which they appear."""
     solvers: dict[str, Entries] = {}
     for entry in entries:
-        solvers.setdefault(entry["name"], []).append(entry)
+        name = f"{entry['name'] or '(no prefix)'} {entry.get('arm', '')}".rstrip()
+        solvers.setdefault(name, []).append(entry)
     return solvers
 
 
@@ -23,11 +24,13 @@ def table(entries: Entries) -> str:
     rows = [f"{'solver':20s} {'solves':>8s} {'iterations':>10s} {'seconds':>9s} {'omega':>16s} {'rescued':>8s}"]
     for name, mine in by_solver(entries).items():
         iterations, seconds = (sum(entry[key] for entry in mine) for key in ("iterations", "seconds"))
-        low, middle, high = np.quantile([entry["omega"] for entry in mine], (0.1, 0.5, 0.9))
-        omega = f"{middle:.2f} ({low:.2f}-{high:.2f})"
+        omegas, omega = [entry["omega"] for entry in mine if entry["omega"] is not None], "-"
+        if omegas:
+            low, middle, high = np.quantile(omegas, (0.1, 0.5, 0.9))
+            omega = f"{middle:.2f} ({low:.2f}-{high:.2f})"
         rescued = sum(entry["rescued"] for entry in mine)
         rows.append(
-            f"{name or '(no prefix)':20s} {len(mine):8d} {iterations:10d} {seconds:9.3f} {omega:>16s} {rescued:8d}"
+            f"{name:20s} {len(mine):8d} {iterations:10d} {seconds:9.3f} {omega:>16s} {rescued:8d}"
         )
     return "\n".join(rows)
 
@@ -51,7 +54,9 @@ def draw(entries: Entries, path: str) -> str:
     figure, axes = plt.subplots(2, 1, sharex=True, figsize=(8, 6), layout="constrained")
     for name, mine in by_solver(entries).items():
         for axis, key in zip(axes, ("iterations", "omega")):
-            axis.plot([entry[key] for entry in mine], ".", markersize=3, label=name or "(no prefix)")
+            at = [entry["solve"] for entry in mine] if "arm" in mine[0] else range(len(mine))
+            values = [np.nan if entry[key] is None else entry[key] for entry in mine]
+            axis.plot(at, values, ".", markersize=3, label=name)
     for axis, label in zip(axes, ("iterations per solve", "ω")):
         axis.set_ylabel(label)
     axes[1].set_xlabel("solve")

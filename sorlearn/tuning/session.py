@@ -21,7 +21,7 @@ from .books import Books
 from .decision import Decision
 from .pricing import Pricing
 from .record import Passed, Solve, SolveRecord
-from .repeat import Repeats
+from .repeat import FOR_GOOD, Repeats
 from .review import Review
 from .standing import Standing
 from .vetoes import Vetoes
@@ -95,7 +95,7 @@ class Session:
         matrix = context.matrix  # one that isn't symmetric may turn a test lenient, which decided solves only show
         turns = measured and matrix is not None and matrix.skew != 0.0 and matrix.novelty == 0.0
         willing = (tiny or (as_asked and not turns)) and not (check or self._guarded) and self.learner.repeatable
-        repeats = self.repeats.plan(omega, nonzeros, willing, audit)
+        repeats = FOR_GOOD if alone and not self.learner.learns else self.repeats.plan(omega, nonzeros, willing, audit)
         trial = self.learner.learns and omega != self.settings.omega
         standing = self.standing
         standing.rho, standing.chosen = context.number or 0.0, Choice(omega, context=NO_CONTEXT if tiny else context)

@@ -1,0 +1,453 @@
+"""Whole solvers to choose among: each arm's KSP and PC, a solve by one of them, and what the safe arm says of it."""
+
+from __future__ import annotations
+
+import atexit
+import traceback
+from collections.abc import Callable
+from math import log10
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+from petsc4py import PETSc
+
+from ..errors import MatrixError, OptionError, SorlearnError
+from ..learners import NO_CONTEXT
+from ..options import ArmSettings
+from ..records import arms as records
+from ..records.journal import Journal, finite
+from ..records.log import Log
+from ..records.saved import Saved
+from ..tuning.accuracy import FAILS
+from ..tuning.arms import Play, Played, Rule
+from ..tuning.record import Verdict
+from ..tuning.registry import Registry, kin
+from . import alive, position
+from .arm import Arm, EisenstatArm, TunedArm, new_arm
+from .beforehand import factorisation
+from .clib import origin
+from .collective import Comm
+from .context import UNREADABLE, Features
+from .rescue import first_residual, keep_first_residual
+from .say import complain, once, say
+from .usertest import UserTest, test_of
+
+registry = Registry()
+_choosing = PETSc.Log.Event("SorlearnChooseArm")
+_judging = PETSc.Log.Event("SorlearnCheckArm")
+_tallies: dict[str, records.Tally] = {}
+#: Solves without it after which an arm lets go of its memory.
+IDLE = 100
+_REFUSED = int(PETSc.KSP.ConvergedReason.DIVERGED_PCSETUP_FAILED)
+_UNPRECONDITIONED = int(PETSc.KSP.NormType.UNPRECONDITIONED)
+_SAFE, _OWN = 0.0, 1.0  # whose preconditioner an answer's residual is measured with
+#: What `-sorlearn_arms auto` stands for, where PETSc has it and it takes the matrix.
+SYMMETRIC, UNSYMMETRIC = ("sor", "eisenstat", "icc", "gamg", "hypre", "cholesky"), ("sor", "ilu", "gamg", "hypre", "lu")
+#: KSP types for symmetric matrices.
+_SYMMETRIC_KSPS = ("cg", "minres", "fcg", "pipecg", "groppcg", "cgne", "symmlq", "cr", "pipecr")
+
+
+class InUse:
+    """Stands where the outer KSP has its PC, for the preconditioner of the arm in use.
+
+    Parameters
+    ----------
+    solver : KSP
+        Whose `arms` they are.
+    """
+
+    def __init__(self, solver: Any) -> None:
+        self._solver = solver
+
+    def setUp(self, pc: Any) -> None:
+        """Each arm sets itself up."""
+
+    def destroy(self, pc: Any) -> None:
+        """The end of the PC, or of its Python context."""
+        alive.leave(pc)
+
+    def apply(self, pc: Any, x: Any, y: Any) -> None:
+        """y = M⁻¹x.  Collective."""
+        self._solver.arms.in_use.pc.apply(x, y)
+
+    def applyTranspose(self, pc: Any, x: Any, y: Any) -> None:
+        """y = M⁻ᵀx.  Collective."""
+        self._solver.arms.in_use.pc.applyTranspose(x, y)
+
+    def view(self, pc: Any, viewer: Any) -> None:
+        """What `-ksp_view` shows of the arms."""
+        if self._solver.arms is not None and viewer.getType() == PETSc.Viewer.Type.ASCII:
+            for line in self._solver.arms.state():
+                viewer.printfASCII(f"  {line}\n")
+
+
+class _Ended(NamedTuple):
+    """How an arm's part in a solve ended; seconds are those of this rank, without set-ups."""
+
+    iterations: int
+    reason: int
+    cut: bool
+    seconds: float
+    set_ups: int
+    set_up_seconds: float
+
+
+class _Slot:
+    """What outlives a solver and waits for the next of its kind; there is a rule on rank 0 only."""
+
+    def __init__(self, rule: Rule | None) -> None:
+        self.rule, self.features = rule, Features()
+        self.solves = 0
+
+
+class Arms:
+    """Solves with one of its arms, the safe one first, and repairs what another leaves.
+
+    Parameters
+    ----------
+    outer : petsc4py.PETSc.KSP
+        The solver that the application knows.
+    settings : ArmSettings
+        Its options; `arms` isn't None.
+    sor : petsc4py.PETSc.PC
+        The PC of the arm `sor`, with a `sorlearn.PC`.
+    make : callable
+        Makes an arm's KSP from the outer one, its PC and its name.
+
+    Attributes
+    ----------
+    in_use : Arm
+        The one that solves, or has solved last.
+    """
+
+    def __init__(self, outer: Any, settings: ArmSettings, sor: Any, make: Callable[[Any, Any, str], Any]) -> None:
+        self._prefix, self._settings = outer.getOptionsPrefix() or "", settings
+        self._comm = Comm(outer.comm)
+        self._sor, self._make = sor, make
+        named = settings.arms or ""
+        self._auto = named == "auto"
+        self.all: list[Arm] = []
+        for name in ["sor"] if self._auto else named.split(","):
+            self._add(outer, name)
+        first = "sor" if self._auto else named.split(",")[0]
+        if not self.all or self.all[0].name != first or isinstance(self.all[0], EisenstatArm):
+            raise OptionError(f"-{self._prefix}sorlearn_arms {named}: here {first} can't be the first arm, the safe "
+                              "one; remedy: begin with sor")  # fmt: skip
+        self.in_use = self.all[0]
+        self._play, self._left = Play(0), 0
+        self._held: str | None = None
+        self._position = (0, 0)
+        self._test = UserTest()
+        self._guess: Any = None
+        self._slot: _Slot | None = None
+        self._key: tuple[Any, ...] = ()
+        self._log: Log | None = None
+        self._tally: records.Tally | None = None
+        self._saved: Saved | None = None
+        self._broken, self._context = False, NO_CONTEXT
+
+    def _add(self, outer: Any, name: str) -> None:
+        try:
+            arm = new_arm(outer, self._prefix, name, self._sor)
+        except (PETSc.Error, MatrixError) as error:
+            self._leave_out(name, error)
+            return
+        arm.ksp = self._make(outer, arm.pc, name)
+        keep_first_residual(arm.ksp)
+        self.all.append(arm)
+
+    def _leave_out(self, name: str, error: BaseException) -> None:
+        text = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        own = f"-{self._prefix}sorlearn_{name}_"
+        remedy = f"{own}pc_type and {own}ksp_type with what it has, or -{self._prefix}sorlearn_arms without {name}"
+        if not self._auto:
+            once(PETSc.COMM_WORLD, self._prefix, f"arm {name} is left out: {text}; remedy: {remedy}")
+
+    # -- coming and going
+
+    def _enter(self, outer: Any) -> None:
+        P, settings = outer.getOperators()[1], self._settings
+        if self._auto and len(self.all) == 1:
+            known, symmetric = P.isSymmetricKnown()
+            suits = symmetric if known else self.all[0].ksp.getType() in _SYMMETRIC_KSPS
+            for name in (*(SYMMETRIC if suits else UNSYMMETRIC), *["mg"] * bool(outer.getPC().getDM()))[1:]:
+                self._add(outer, name)
+        names = tuple((arm.name, arm.kind) for arm in self.all)
+        self._key = (self._prefix, P.getSize(), names, settings, self._comm.members)
+        self._slot = registry.acquire(self._key, self._new_slot, lambda: None)
+        if self._comm.root:
+            self._report()
+
+    def _new_slot(self) -> _Slot:
+        kinds = [arm.kind for arm in self.all]
+        return _Slot(Rule(kinds, self._settings.arms_share) if self._comm.root else None)
+
+    def _report(self) -> None:
+        settings, name = self._settings, self._prefix
+        assert self._slot is not None and self._slot.rule is not None
+        path, option = settings.arms_journal, f"-{name}sorlearn_arms_journal"
+        self._log = Log(name, say if settings.arms_monitor else None,
+                        Journal(path, name, option, records.line) if path else None, records.monitored)  # fmt: skip
+        self._tally = records.Tally([arm.name for arm in self.all], [self._words(arm) for arm in self.all])
+        self._tally.alone = self._slot.rule.total
+        if settings.arms_summary:
+            self._tally = _tallies.setdefault(kin(name), self._tally)
+        stem = f"-{name}sorlearn_arms_"
+        self._saved = Saved(f"{kin(name)}sorlearn_arms", stem, settings.arms_load, settings.arms_save, say)
+        if not self._slot.solves:
+            self._saved.restore(self._slot.rule.take_over)
+
+    def _words(self, arm: Arm) -> str:
+        """The options that stand for this arm alone."""
+        own, prefix = f"{self._prefix}sorlearn_{arm.name}_ksp_", self._prefix
+        text = f"-{prefix}ksp_type {arm.ksp.getType()} {arm.words(prefix)}"
+        for option, value in sorted(PETSc.Options().getAll().items()):
+            if option.startswith(own) and option != f"{own}type":
+                text += f" -{prefix}ksp_{option[len(own) :]} {value or ''}".rstrip()
+        return text
+
+    def reset(self) -> None:
+        """Let go of the operators, and give back what was learned."""
+        for arm in self.all:
+            arm.let_go()
+        self._test.reset()
+        if self._guess is not None:
+            self._guess.destroy()
+        self._guess, self._left = None, 0
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._slot is not None:
+            if self._saved is not None and self._slot.rule is not None:
+                self._saved.save(self._slot.solves, self._slot.rule.state)
+            registry.release(self._key, self._slot)
+        self._slot = None
+
+    def destroy(self) -> None:
+        """The end of all arms."""
+        self.reset()
+        for arm in self.all:
+            arm.destroy()
+
+    def state(self) -> list[str]:
+        """The lines of `-ksp_view`."""
+        lines = [f"sorlearn.KSP: arm {self.in_use.name} in use, of {', '.join(arm.name for arm in self.all)}"]
+        if self._held:
+            lines.append(f"the first arm is held: {self._held}")
+        if self._tally is not None:
+            done = zip(self._tally.names, self._tally.solves)
+            lines.append("solves so far: " + ", ".join(f"{name} {solves}" for name, solves in done))
+        return lines
+
+    # -- a solve
+
+    def solve(self, solver: Any, b: Any, x: Any, transposed: bool) -> int:
+        """Solve with an arm; returns the iterations of all that had a part in it.  Collective.
+
+        Parameters
+        ----------
+        solver : KSP
+            Has an arm's KSP solve for the outer one: ``solver.solve_with``.
+        """
+        outer, safe = solver.outer, self.all[0]
+        if self._slot is None:
+            self._enter(outer)
+        if transposed or self._holds(outer):
+            return self._run(solver, safe, b, x).iterations
+        began = perf_counter()
+        decided, play = self._choose(outer), self._play
+        own = perf_counter() - began
+        arm, guess = self.all[int(play.arm)], outer.guess_nonzero
+        if arm is not safe and guess:
+            self._keep(x)
+        ended = self._run(solver, arm, b, x, limit=int(play.limit), tighten=play.tighten)
+        after = perf_counter()
+        rescued, iterations, lacks = False, ended.iterations, None
+        if arm is not safe:
+            rescued, iterations, lacks = self._finish(solver, arm, ended, b, x, guess)
+        played = Played(ended.iterations, ended.seconds, ended.set_ups, ended.set_up_seconds, perf_counter() - after,
+                        ended.cut, ended.reason < 0, lacks)  # fmt: skip
+        self._note(solver, arm, played, iterations, rescued, decided, own)
+        return iterations
+
+    def _holds(self, outer: Any) -> bool:
+        """Whether solves of this KSP say nothing of arms, so that the safe one makes them all."""
+        identity = outer.handle, int(outer.norm_type)
+        if identity != self._position:
+            self._position, kind = identity, self.all[0].ksp.getType()
+            held = position.why_held(outer, guarded=False, kind=kind)
+            self._held = None if held is None else f"{held.why}; remedy: {held.remedy}"
+        return self._held is not None
+
+    def _choose(self, outer: Any) -> bool:
+        """Decide on rank 0, for all; returns whether the last decision isn't just repeated.  Collective."""
+        if self._left > 0:
+            self._left -= 1
+            return False
+        assert self._slot is not None
+        _choosing.begin()
+        try:
+            seen = self._slot.features.look(outer.getOperators()[1])
+        except Exception:
+            seen = UNREADABLE
+        top = self._comm.largest(np.array(seen)).tolist()
+        play = self._try(self._ask, top, outer) if self._comm.root else None
+        values = np.array(play or Play(0), float)
+        self._comm.share(values)
+        self._play = Play(*values.tolist())
+        self._left = int(self._play.repeats)
+        _choosing.end()
+        return True
+
+    def _ask(self, top: list[float], outer: Any) -> Play:
+        assert self._slot is not None and self._slot.rule is not None
+        self._context = self._slot.features.context(top, outer.rtol)
+        return self._slot.rule.choose(self._context, lambda: factorisation(outer.getOperators()[1]))
+
+    def _run(self, solver: Any, arm: Arm, b: Any, x: Any, *, limit: int = 0, tighten: float = 0.0,
+             nonzero: bool | None = None) -> _Ended:  # fmt: skip
+        """Solve with this arm, from x if `nonzero`; what it can't do leaves it out, unless it is the safe one."""
+        began, (set_ups, spent) = perf_counter(), arm.set_ups
+        self.in_use, arm.idle = arm, 0
+        iterations, reason, cut = 0, _REFUSED, False
+        try:
+            arm.set_up(solver.outer)
+            limit = min(filter(None, (limit, arm.limit)), default=0)
+            with arm.solving(b):
+                cut = solver.solve_with(arm.ksp, b, x, limit=limit, tighten=tighten, nonzero=nonzero)
+            iterations, reason = arm.ksp.getIterationNumber(), arm.ksp.getConvergedReason()
+        except Exception as error:
+            if arm is self.all[0] or solver.interrupted:
+                raise
+            self._drop(arm, error)
+        more, now = arm.set_ups
+        took = perf_counter() - began - (now - spent)
+        arm.ended(took, reason < 0)
+        return _Ended(iterations, reason, cut, took, more - set_ups, now - spent)
+
+    def _drop(self, arm: Arm, error: BaseException) -> None:
+        """It refuses the matrix."""
+        self._leave_out(arm.name, origin(error))
+        i = self.all.index(arm)
+        if self._slot is not None and self._slot.rule is not None:
+            self._slot.rule.leave_out(i)
+
+    def _keep(self, x: Any) -> None:
+        if self._guess is None:
+            self._guess = x.duplicate()
+        x.copy(self._guess)
+
+    def _finish(self, solver: Any, arm: Arm, ended: _Ended, b: Any, x: Any, guess: bool
+                ) -> tuple[bool, int, float | None]:  # fmt: skip
+        """Go on where the arm was cut off, repeat where it failed, and put the answer to the safe arm's test.
+
+        Returns whether other arms had a part in the answer, all iterations, and the digits that the arm's own lacks.
+        """
+        safe, iterations, reason, lacks = self.all[0], ended.iterations, ended.reason, None
+        if ended.cut:
+            arm = self.all[int(self._play.heir)]
+            arm.rest(arm.omega)
+            more = self._run(solver, arm, b, x, tighten=self._play.heir_tighten, nonzero=True)
+            arm.rest(None)
+            iterations, reason = iterations + more.iterations, more.reason
+        if reason < 0:
+            if guess:
+                self._guess.copy(x)
+            else:
+                x.set(0.0)
+            return True, iterations + self._run(solver, safe, b, x, nonzero=guess).iterations, None
+        if arm is safe and not isinstance(safe, TunedArm):
+            return True, iterations, None
+        verdict = self._judge(solver, b, x, guess)
+        if verdict is not None and not ended.cut:
+            lacks = verdict.lacks
+        if verdict is not None and verdict.lacks > FAILS:
+            iterations += self._go_on(solver, b, x, verdict)
+            return True, iterations, lacks
+        return ended.cut, iterations, lacks
+
+    def _judge(self, solver: Any, b: Any, x: Any, guess: bool) -> Verdict | None:
+        """The answer in the user's test, as the safe arm computes it."""
+        outer, arm, safe = solver.outer, self.in_use, self.all[0]
+        unpreconditioned = int(outer.norm_type) == _UNPRECONDITIONED
+
+        def residual(P: Any, r: Any, z: Any, whose: float) -> None:
+            if unpreconditioned:
+                r.copy(z)
+            elif whose == _SAFE:
+                safe.apply_as_safe(P, r, z)
+            else:
+                arm.pc.apply(r, z)
+
+        _judging.begin()
+        verdict = self._test.judge(
+            outer, b, x, sweep=residual, omega=_OWN, omega_safe=_SAFE, tolerances=solver.given, nonzero_guess=guess,
+            guess=self._guess, before=None if arm.ksp.guess_nonzero else first_residual(arm.ksp), transposed=False,
+        )  # fmt: skip
+        _judging.end()
+        return verdict
+
+    def _go_on(self, solver: Any, b: Any, x: Any, verdict: Verdict) -> int:
+        """From an answer that fails the user's test, with the safe arm; if that fails, the answer stays."""
+        safe, last, answer = self.all[0], self.in_use, x.duplicate()
+        x.copy(answer)
+        # PETSc may measure against the first residual, which is the answer's now
+        tighten = verdict.lacks + log10(solver.given.rtol) if test_of(solver.outer).from_initial else 0.0
+        safe.rest(safe.omega_safe if isinstance(safe, TunedArm) else None)
+        more = self._run(solver, safe, b, x, nonzero=True, tighten=tighten)
+        safe.rest(None)
+        if more.reason < 0:
+            answer.copy(x)
+            self.in_use = last
+            solver.inner = last.ksp
+        answer.destroy()
+        return more.iterations
+
+    def _note(self, solver: Any, arm: Arm, played: Played, iterations: int, rescued: bool, decided: bool,
+              own: float) -> None:  # fmt: skip
+        assert self._slot is not None
+        self._slot.solves += 1
+        for i, other in enumerate(self.all):
+            other.idle += 1
+            if other.idle == IDLE and i and not other.tunes:
+                other.let_go()
+                if self._slot.rule is not None:
+                    self._slot.rule.let_go(i)
+        if self._slot.rule is None or self._tally is None:
+            return
+        began = perf_counter()
+        if not self._broken:
+            self._try(self._slot.rule.note, played, own if decided else None)
+        if self._log.observed:
+            self._log.write(records.ArmRecord(
+                solve=self._slot.solves, arm=arm.name, omega=arm.omega, iterations=iterations,
+                reason=solver.inner.getConvergedReason(), cost=played.seconds, seconds=played.total,
+                residual_before=finite(first_residual(arm.ksp)), residual_after=finite(solver.inner.getResidualNorm()),
+                context=self._context, explored=bool(self._play.trial), rescued=rescued, held=not decided,
+            ))  # fmt: skip
+        self._saved.sometimes(self._slot.solves, self._slot.rule.state)
+        self._tally.count(int(self._play.arm), played, bool(self._play.trial), rescued, own + perf_counter() - began)
+
+    def _try(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        """The call's result, or None after an error: from then on the safe arm solves."""
+        if self._broken:
+            return None
+        try:
+            return call(*arguments)
+        except Exception as error:
+            self._broken, self._left = True, 0
+            text = f" {error}" if isinstance(error, SorlearnError) else f"\n{traceback.format_exc().rstrip()}"
+            complain(PETSc.COMM_SELF, f"choosing among the arms of solver '{self._prefix}' stops; its first arm, "
+                     f"{self.all[0].name}, solves from now on:{text}")  # fmt: skip
+            return None
+
+
+def _at_exit() -> None:
+    for name, tally in _tallies.items():
+        if sum(tally.solves):
+            text = tally.summary(name)
+            say(text) if PETSc.Sys.isInitialized() else print(text, flush=True)
+
+
+atexit.register(_at_exit)

@@ -1,0 +1,71 @@
+"""What is asked of a matrix before a set-up is begun that can't be interrupted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import MatrixError
+from .context import identity
+
+#: Floating-point operations of nested dissection in cubes of its widest separator, and a processor's, per second.
+_CUBES, _RATE = 10.0, 1e9
+
+
+def factorisation(P: Any) -> float:
+    """Seconds that factorising the matrix would take, roughly.  Not collective.
+
+    A breadth-first search through the graph of the matrix finds how wide it is; separators are about that wide, and the
+    last one, a dense block, takes most of the work (A. George, *Nested dissection of a regular finite element mesh*,
+    SIAM J. Numer. Anal. 10, 1973).  Where the graph isn't on this rank, it is taken to be that of a cube.
+    """
+    n = P.getSize()[0]
+    width = n ** (2.0 / 3.0)
+    if P.getType() == "seqaij":
+        width = min(_widest(*P.getRowIJ()) or width, n)
+    return float(_CUBES * width**3 / _RATE)
+
+
+def _widest(ai: np.ndarray, aj: np.ndarray) -> int:
+    """The most vertices at one distance from the first; 0 where most can't be reached from there."""
+    n = len(ai) - 1
+    seen = np.zeros(n, bool)
+    level, widest, reached = np.array([0]), 0, 0
+    while len(level):
+        seen[level] = True
+        widest, reached = max(widest, len(level)), reached + len(level)
+        counts = ai[level + 1] - ai[level]
+        places = np.repeat(ai[level] - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts) + np.arange(counts.sum())
+        near = aj[places]
+        level = np.unique(near[~seen[near]])
+    return widest if 2 * reached > n else 0
+
+
+class Definite:
+    """Whether a matrix may be factorised as a symmetric positive definite one: PETSc's shifts (Manteuffel's) may raise
+    and raise the diagonal of another one without an end.  Keeps a vector.
+    """
+
+    def __init__(self) -> None:
+        self._symmetric = (0, False)
+        self._diagonal: Any = None
+
+    def check(self, P: Any) -> None:
+        """Raise MatrixError unless it looks like one.  Collective."""
+        if P.getType() != "seqaij":
+            return
+        if self._symmetric[0] != identity(P):
+            self.reset()
+            self._symmetric, self._diagonal = (identity(P), P.isSymmetric(1e-8)), P.createVecLeft()
+        P.getDiagonal(self._diagonal)
+        if not self._symmetric[1]:
+            raise MatrixError("the matrix isn't symmetric")
+        if self._diagonal.min()[1] <= 0.0:
+            raise MatrixError("the matrix isn't positive definite: there is a diagonal entry that isn't positive")
+
+    def reset(self) -> None:
+        """Let go of the vector."""
+        if self._diagonal is not None:
+            self._diagonal.destroy()
+        self._diagonal, self._symmetric = None, (0, False)

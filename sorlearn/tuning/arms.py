@@ -1,0 +1,494 @@
+"""Which arm solves next: the one that is expected to cost least or, as far as the budget reaches, one on trial.
+
+An arm is a whole solver.  What it costs is time: its iterations, which a regression over the context predicts, times
+the smoothed seconds that one takes, and its share of set-ups.  Trials are paid for: what they take beyond the incumbent
+is limited to a share of all time so far and a few first solves in advance, the cheapest come first, and each is cut off
+at a multiple of the incumbent.  What was cut off is known to be dearer than that (a censored observation).
+
+This is a contextual bandit that is greedy but for optimistic trials under a budget.  W. Chu, L. Li, L. Reyzin,
+R. Schapire, *Contextual bandits with linear payoff functions*, AISTATS 2011; the budget is that of Y. Wu et al.,
+*Conservative bandits*, ICML 2016.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import ceil, erf, exp, inf, log, log10, sqrt
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import StateError
+from ..learners import Context
+from ..learners.state import Remembers
+from .regression import Regression
+
+#: Solves of the safe arm that trials may cost in advance of their share.
+ADVANCE = 1.5
+#: A trial is cut off at so many times the incumbent, any other play of a bold arm at so many times what is expected.
+CUT, LOOSE = 1.5, 4.0
+#: Trials are for arms that may cost less than the incumbent by this share; an arm replaces another from this share on.
+GAIN, MARGIN = 0.05, 0.03
+#: Standard deviations by which a trial may hope; deviation from which on a play is a bold one.
+HOPE, BOLD = 1.0, 0.3
+#: Standard deviations by which the safe arm, where it doesn't solve, may be dearer than is expected.
+DOUBT = 2.0
+#: Standard deviation of the log of iterations around what the context says of them; of one that was cut off.
+NOISE, CENSORED = 0.1, 0.3
+#: Standard deviation of the log of what so few readings of a clock say of later ones; seconds of a long solve.
+FEW, COLD, LONG = 3, 1.0, 5e-3
+#: What is forgotten at each decision of arms that aren't played, and of the one that is.
+IDLE, PLAYED = 0.0005, 0.02
+#: Solves over which the set-up is spread that an arm needs before it takes over.
+SPREAD = 25.0
+#: Set-ups an arm makes for each new matrix before that is known, and the weight of this, in solves; and what the first
+#: set-up, in which memory is allocated, says of later ones.
+SET_UPS, WEIGHT, FIRST = 0.3, 4.0, 0.3
+#: Readings of a clock that count, and the place of the one that is believed.
+REMEMBERED, BELIEVED = 9, 0.25
+#: Share of the time that deciding may take once it has been done a few times, and most solves that repeat a decision.
+DECIDING, LONGEST = 0.005, 16
+#: Most decisions for which a failed arm waits.
+LONGEST_WAIT = 1024
+#: An answer that lacks so many digits fails; those by which a failed arm's tolerance is tightened on top.
+SPARE = 0.1
+#: Digits that one good answer takes off the tightening.
+RELAX = 0.01
+
+
+class Kind(NamedTuple):
+    """What is known beforehand of a type of preconditioner, in iterations of the safe arm.
+
+    Attributes
+    ----------
+    iterations : float
+        Those of a solve; negative for a multiple of the safe arm's.
+    each : float
+        What one costs.
+    set_up : float
+        What the first set-up costs.
+    """
+
+    iterations: float
+    each: float
+    set_up: float
+
+
+#: Rough figures from heat and convection problems of 10⁴ to 10⁵ unknowns; a factorisation's set-up goes by its size.
+KINDS = {
+    "sor": Kind(-1.0, 1.0, 0.0),
+    "eisenstat": Kind(-1.0, 0.7, 0.0),
+    "jacobi": Kind(-2.0, 0.5, 0.0),
+    "icc": Kind(-0.5, 1.2, 10.0),
+    "ilu": Kind(-0.5, 1.2, 10.0),
+    "bjacobi": Kind(-0.5, 1.2, 10.0),
+    "asm": Kind(-0.5, 1.5, 20.0),
+    "mg": Kind(12.0, 4.0, 60.0),
+    "hypre": Kind(8.0, 8.0, 100.0),
+    "gamg": Kind(15.0, 6.0, 400.0),
+    "cholesky": Kind(2.0, 6.0, 100.0),
+    "lu": Kind(2.0, 8.0, 150.0),
+}
+UNKNOWN = Kind(-0.5, 3.0, 100.0)
+#: Types that factorise completely, whose first set-up is asked for by the size of the matrix.
+DIRECT = ("cholesky", "lu", "redundant")
+#: Standard deviation of the log of what such a figure says.
+PRIOR = 0.7
+
+_CENTRES, _WIDTH = np.linspace(-5.0, 0.0, 8), 0.7
+#: Of the constant, log10 of the largest and the mean dominance, skew, digits, and of bumps along the dominance.
+_DEVIATIONS = np.array([PRIOR, 0.4, 0.2, 0.3, 0.3, *[0.35] * len(_CENTRES)])
+
+
+def basis(context: Context) -> np.ndarray:
+    """The context as the regressions see it, shape (13,); only the constant where nothing is known."""
+    phi = np.zeros(len(_DEVIATIONS))
+    phi[0], matrix = 1.0, context.matrix
+    if matrix is None:
+        return phi
+    least, mean = (log10(max(1.0 - rho, 1e-5)) for rho in (matrix.rho, matrix.rho_mean))
+    phi[1:5] = 0.5 * least, 0.5 * mean, min(max(matrix.skew, -3.0), 3.0), matrix.digits / 8.0
+    phi[5:] = np.exp(-0.5 * ((least - _CENTRES) / _WIDTH) ** 2)
+    return phi
+
+
+class Play(NamedTuple):
+    """What rank 0 tells the others before a solve; all are numbers.
+
+    Attributes
+    ----------
+    arm : float
+        Number of the arm that solves.
+    heir : float
+        Number of the arm that goes on where it is cut off.
+    limit : float
+        Iterations after which it is; 0 for no limit.
+    tighten, heir_tighten : float
+        Decimal digits by which the tolerances of the two are tightened, so that the answer passes the user's test.
+    repeats : float
+        Further solves that repeat this decision.
+    trial : float
+        Whether another arm is expected to be cheaper.
+    """
+
+    arm: float
+    heir: float = 0.0
+    limit: float = 0.0
+    tighten: float = 0.0
+    heir_tighten: float = 0.0
+    repeats: float = 0.0
+    trial: float = 0.0
+
+
+class Played(NamedTuple):
+    """What came of it.
+
+    Attributes
+    ----------
+    iterations : int
+        Those of the arm itself.
+    seconds : float
+        What it took on this rank without set-ups.
+    set_ups : int
+        Set-ups it has made.
+    set_up_seconds : float
+        What these took.
+    rest : float
+        Seconds that other arms took to go on or repair.
+    cut, failed : bool
+        Whether it was cut off; whether it failed.
+    lacks : float or None
+        Digits by which its answer fails the user's test, negative where it passes; None where that wasn't measured.
+    """
+
+    iterations: int
+    seconds: float
+    set_ups: int = 0
+    set_up_seconds: float = 0.0
+    rest: float = 0.0
+    cut: bool = False
+    failed: bool = False
+    lacks: float | None = None
+
+    @property
+    def total(self) -> float:
+        """Seconds of the whole solve."""
+        return self.seconds + self.set_up_seconds + self.rest
+
+
+class Clocks(Remembers):
+    """The last readings of a clock, of which a low one is believed: what else runs on the machine makes it say more.
+
+    Attributes
+    ----------
+    count : int
+        Readings so far.
+    believed : float
+        The believed one, in seconds; 0 where there is none.
+    """
+
+    _remembered = ("_readings", "count", "believed")
+
+    def __init__(self) -> None:
+        self._readings, self.count, self.believed = np.zeros(REMEMBERED), 0, 0.0
+
+    def note(self, seconds: float) -> None:
+        """One more; the first, in which things are made that stay, counts until there is another."""
+        self._readings[max(self.count - 1, 0) % REMEMBERED] = seconds
+        self.count += 1
+        found = sorted(self._readings[: max(self.count - 1, 1)].tolist())
+        self.believed = found[int(BELIEVED * len(found))]
+
+
+class Arm(Remembers):
+    """What is known of one arm.
+
+    Attributes
+    ----------
+    tried : int
+        Solves that say something of its iterations.
+    tighten : float
+        Digits by which its tolerance is tightened.
+    ready : bool
+        Whether it has a set-up for the matrix at hand.
+    wait : int
+        Decisions for which it waits because it failed.
+    absent : bool
+        Whether it is left out for good.
+    """
+
+    _remembered = ("iterations", "each", "set_up", "offset", "tried", "tighten", "solves", "set_ups", "backoff")
+
+    def __init__(self, kind: str) -> None:
+        self.kind = KINDS.get(kind, UNKNOWN)
+        self.direct = kind in DIRECT
+        self.iterations = Regression(_DEVIATIONS)
+        self.each, self.set_up = Clocks(), Clocks()
+        self.offset = self.tighten = 0.0
+        self.tried, self.backoff = 0, 4
+        self.solves = self.set_ups = 0.0  # the older, the less they count; without the first set-up
+        self.wait = 0
+        self.ready = self.absent = False
+
+    def note(self, phi: np.ndarray, played: Played, expected: float) -> None:
+        """Learn from a solve, whose log of iterations + 1 was expected to be so much."""
+        self.offset = expected if not self.tried else self.offset
+        self.iterations.forget(PLAYED)
+        seen, noise = log(played.iterations + 1.0) - self.offset, NOISE
+        if played.cut:
+            seen, noise = max(seen + 0.5, self.iterations.predict(phi)[0]), CENSORED
+        self.iterations.update(phi, seen, noise)
+        self.tried += 1
+
+    def clocked(self, log_iterations: float) -> bool:
+        """Whether its clock has been read often enough, for solves of so many iterations: seldom if they take long."""
+        long = exp(min(log_iterations, 15.0)) * self.each.believed > LONG
+        return self.each.count > (1 if long else FEW)
+
+    def count_set_ups(self, played: Played) -> None:
+        """Learn what set-ups take, and how many there are."""
+        first = played.set_ups and not self.set_up.count
+        if played.set_ups:
+            self.set_up.note(played.set_up_seconds / played.set_ups)
+        self.solves = 0.98 * self.solves + 1.0
+        self.set_ups = 0.98 * self.set_ups + played.set_ups - first
+
+    def judged(self, lacks: float) -> None:
+        """Tighten where an answer lacked digits; relax slowly."""
+        self.tighten = self.tighten + lacks + SPARE if lacks > 0.0 else max(self.tighten - RELAX, 0.0)
+
+
+class Expected(NamedTuple):
+    """What is expected of all arms in the coming solve, each shape (arms,); absent and waiting ones cost infinity.
+
+    Attributes
+    ----------
+    log_iterations, deviation : ndarray
+        Mean and standard deviation of the log of iterations + 1.
+    each : ndarray
+        Seconds an iteration.
+    share, least : ndarray
+        Seconds of set-ups in an average solve; what of it has been seen.
+    due : ndarray
+        Seconds of the set-up that the next solve takes.
+    cost : ndarray
+        Seconds of an average solve.
+    """
+
+    log_iterations: np.ndarray
+    deviation: np.ndarray
+    each: np.ndarray
+    share: np.ndarray
+    least: np.ndarray
+    due: np.ndarray
+    cost: np.ndarray
+
+
+class Rule(Remembers):
+    """Chooses arms and learns from what they cost; lives on rank 0, in constant memory.
+
+    Parameters
+    ----------
+    kinds : sequence of str
+        Each arm's type of preconditioner; the first arm is the safe one.
+    share : float
+        Share of the time that trials may cost.
+
+    Attributes
+    ----------
+    total : ndarray, shape (3, arms)
+        Seconds that each arm alone would have taken: least, expected, most.
+    """
+
+    _remembered = ("_changing", "_spent", "_lost", "_behind", "_first")
+
+    def __init__(self, kinds: list[str], share: float) -> None:
+        self.arms, self._kinds = [Arm(kind) for kind in kinds], list(kinds)
+        self._factorising: float | None = None
+        self._share = share
+        self._changing = 1.0  # share of decisions before which the matrix had changed
+        self._spent = self._lost = self._behind = self._first = 0.0
+        self._own = Clocks()
+        self._incumbent = self._since = 0
+        self._phi = basis(Context())
+        self._expected = self._expect()
+        self._play = Play(0)
+        self.total = np.zeros((3, len(kinds)))
+
+    # -- before a solve
+
+    def choose(self, context: Context, factorising: Callable[[], float] = lambda: 0.0) -> Play:
+        """The arm for the coming solve, and perhaps for some after it.
+
+        Parameters
+        ----------
+        context : Context
+            What is known of it.
+        factorising : callable
+            Returns the seconds that a complete factorisation would take; called once, where one comes into question.
+        """
+        changed = context.matrix is None or context.matrix.novelty == 0.0
+        self._changing += (changed - self._changing) * 0.1
+        for arm in self.arms:
+            arm.ready, arm.wait = arm.ready and not changed, max(arm.wait - 1, 0)
+        self._compare()
+        self._phi = basis(context)
+        self._expected = expected = self._expect()
+        self._incumbent = self._cheapest()
+        trial = self._trial()
+        if trial is not None and self.arms[trial].direct and self._factorising is None:
+            self._factorising = factorising()
+            self._expected = expected = self._expect()
+            trial = self._trial()
+        i = self._incumbent if trial is None else trial
+        limit, repeats = 0.0, 0.0
+        if trial is not None:
+            limit = CUT * expected.cost[self._incumbent] / expected.each[i]
+        elif i and expected.deviation[i] > BOLD:
+            limit = LOOSE * exp(expected.log_iterations[i])
+        if trial is None and not limit:
+            repeats = min(self._own.believed / (DECIDING * max(expected.cost[i], 1e-9)), LONGEST, self._own.count)
+        self._play = Play(
+            i, self._incumbent if trial is not None else 0, max(ceil(limit), 4) if limit else 0.0,
+            self.arms[i].tighten, self.arms[self._incumbent].tighten, int(repeats), float(trial is not None),
+        )  # fmt: skip
+        return self._play
+
+    def _expect(self) -> Expected:
+        safe = self.arms[0]
+        its, its_deviation = safe.iterations.predict(self._phi)
+        its += safe.offset
+        rows = [self._expect_of(arm, its, its_deviation) for arm in self.arms]
+        return Expected(*map(np.array, zip(*rows)))
+
+    def _expect_of(self, arm: Arm, safe: float, safe_deviation: float) -> tuple[float, ...]:
+        unit, kind = self.arms[0].each.believed, arm.kind
+        if arm.tried:
+            its, deviation = arm.iterations.predict(self._phi)
+            its += arm.offset
+            deviation += COLD * (not arm.clocked(its))
+        else:
+            its, deviation = (log(kind.iterations), 0.0) if kind.iterations > 0.0 else (
+                safe + log(-kind.iterations), safe_deviation)  # fmt: skip
+            deviation += PRIOR
+        its = min(max(its, 0.0), 15.0)
+        each = arm.each.believed or kind.each * unit
+        first = max(self._factorising or 0.0, kind.set_up * unit) if arm.direct else kind.set_up * unit
+        again = arm.set_up.believed if arm.set_up.count > 1 else FIRST * (arm.set_up.believed or first)
+        rate = (arm.set_ups + WEIGHT * SET_UPS * self._changing) / (arm.solves + WEIGHT)
+        share, least, due = rate * again, arm.set_ups / (arm.solves + WEIGHT) * again, 0.0
+        if not arm.ready:
+            due = again if arm.set_up.count else first
+        cost = exp(its) * each + share if not (arm.absent or arm.wait) else inf
+        return its, deviation, each, share, least, due, cost
+
+    def _cheapest(self) -> int:
+        """The incumbent, or what replaces it: an arm that was tried and is cheaper, its first set-up included."""
+        expected, old = self._expected, self._incumbent
+        tried = np.array([arm.tried > 0 for arm in self.arms])
+        affordable = (expected.due == 0.0) | (self._behind + expected.due <= self._allowance())
+        cost = np.where(tried & affordable, expected.cost + expected.due / SPREAD, inf)
+        cost[old] = expected.cost[old] * (1.0 - MARGIN)
+        cost[0] = min(cost[0], 1e300)  # the safe arm always can
+        return int(np.argmin(cost))
+
+    def _trial(self) -> int | None:
+        """The cheapest arm to try among those that may be better than the incumbent, if the budget reaches."""
+        expected, incumbent = self._expected, self._expected.cost[self._incumbent]
+        known = self.arms[self._incumbent].clocked(float(expected.log_iterations[self._incumbent]))
+        if not known or not np.isfinite(incumbent):
+            return None
+        solving = np.exp(expected.log_iterations) * expected.each
+        hoped = solving * np.exp(-HOPE * expected.deviation) + expected.least + expected.due / SPREAD
+        hopeful = (hoped < (1.0 - GAIN) * incumbent) & np.isfinite(expected.cost)
+        hopeful[self._incumbent] = False
+        price = expected.due + np.minimum(solving, CUT * incumbent)
+        excess = expected.due + self._beyond(solving, incumbent)
+        left = self._allowance() - max(self._lost, self._behind)
+        affordable = np.flatnonzero(hopeful & (excess <= left))
+        return int(affordable[np.argmin(price[affordable])]) if len(affordable) else None
+
+    def _allowance(self) -> float:
+        """Seconds by which trials may exceed what the incumbent takes, and all solves what the safe arm takes."""
+        once = min(self._first, float(self._expected.cost[0]))  # the first solve may have had to make what stays
+        return ADVANCE * once + self._share * self._spent
+
+    def _beyond(self, solving: np.ndarray, incumbent: float) -> np.ndarray:
+        """Seconds, without set-ups, that trials are expected to take beyond the incumbent; all of theirs if cut."""
+        sigmas = np.log(solving / (CUT * incumbent)) / (self._expected.deviation + NOISE)
+        cut = np.array([0.5 + 0.5 * erf(sigma / sqrt(2.0)) for sigma in sigmas])
+        return cut * CUT * incumbent + (1.0 - cut) * (np.minimum(solving, CUT * incumbent) - incumbent)
+
+    # -- after it
+
+    def note(self, played: Played, own: float | None) -> None:
+        """Learn from a solve.
+
+        Parameters
+        ----------
+        own : float or None
+            Seconds that deciding took; None where the solve repeated a decision, and only its clocks are read.
+        """
+        i = int(self._play.arm)
+        arm = self.arms[i]
+        self._first = self._first or played.total
+        self._spent += played.total
+        self._since += 1
+        arm.ready = True
+        if i:
+            doubted = self._expected.cost[0] * exp(DOUBT * self._expected.deviation[0])
+            self._behind += played.total - float(doubted)
+        if self._play.trial:
+            self._lost = max(self._lost + played.total - float(self._expected.cost[self._incumbent]), 0.0)
+        if played.failed:
+            if i:
+                arm.wait, arm.backoff, arm.ready = arm.backoff, min(2 * arm.backoff, LONGEST_WAIT), False
+            return
+        arm.count_set_ups(played)
+        if played.lacks is not None:
+            arm.judged(played.lacks)
+        if played.iterations:
+            arm.each.note(played.seconds / (played.iterations + 1.0))
+        if own is None:
+            return
+        self._own.note(own)
+        for other in self.arms:
+            other.iterations.forget(IDLE)
+        if played.iterations:
+            arm.note(self._phi, played, float(self._expected.log_iterations[i]))
+
+    def _compare(self) -> None:
+        """What each arm alone would have taken for the solves since the last decision."""
+        expected, solves, self._since = self._expected, self._since, 0
+        solving = np.exp(expected.log_iterations) * expected.each
+        for row, side in zip(self.total, (-2.0, 0.0, 2.0)):
+            row += solves * (solving * np.exp(side * expected.deviation) + expected.share)
+
+    # -- what stays
+
+    def state(self) -> dict[str, Any]:
+        """All that choosing as before needs: plain arrays and numbers."""
+        return {**super().state(), "kinds": self._kinds, "arms": [arm.state() for arm in self.arms]}
+
+    def take_over(self, state: dict[str, Any]) -> None:
+        """Go on where the rule that returned this state stopped; raises StateError and is unchanged then."""
+        kinds = state.get("kinds")
+        if kinds != self._kinds:
+            raise StateError(f"of arms {kinds}, not {self._kinds}")
+        try:
+            mine = self._checked(state)
+            arms = [arm._checked(saved) for arm, saved in zip(self.arms, state["arms"], strict=True)]
+        except (KeyError, TypeError, ValueError) as error:
+            raise StateError(f"not a state of arms: {error}") from None
+        self._adopt(mine)
+        for arm, saved in zip(self.arms, arms):
+            arm._adopt(saved)
+
+    def leave_out(self, i: int) -> None:
+        """This arm isn't there, or refuses the matrix."""
+        self.arms[i].absent = True
+        self.total[:, i] = inf
+
+    def let_go(self, i: int) -> None:
+        """Its set-up is gone."""
+        self.arms[i].ready = False
