@@ -15,7 +15,7 @@ SHARE = 0.02
 #: Solves decided one by one before any is repeated, per second that one takes, and at most.
 WARM_UP, MOST_WARM_UP = 5e5, 500
 #: Repeats at most; those that are made anyway where a solve takes fewer than so many seconds.
-LONGEST, FEW, SHORT = 255, 2, 0.01
+LONGEST, FEW, SHORT = 127, 2, 0.01
 #: Solves, or iterations, that never come to an end.
 FOR_GOOD = 10**9
 #: Repeats on matrices that change where ω can't follow them: where solves are very short, it needn't at once.
