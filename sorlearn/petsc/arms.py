@@ -289,7 +289,7 @@ class Arms:
         _choosing.begin()
         try:
             seen = self._slot.features.look(outer.getOperators()[1])
-        except Exception:
+        except Exception:  # one rank can't look: all go on without a context
             seen = UNREADABLE
         top = self._comm.largest(np.array(seen)).tolist()
         play = self._try(self._ask, top, outer) if self._comm.root else None
@@ -348,8 +348,10 @@ class Arms:
         if ended.cut:
             arm = self.all[int(self._play.heir)]
             arm.rest(arm.omega)
-            more = self._run(solver, arm, b, x, tighten=self._play.heir_tighten, nonzero=True)
-            arm.rest(None)
+            try:
+                more = self._run(solver, arm, b, x, tighten=self._play.heir_tighten, nonzero=True)
+            finally:
+                arm.rest(None)
             iterations, reason = iterations + more.iterations, more.reason
         if reason < 0:
             if guess:
@@ -395,8 +397,10 @@ class Arms:
         # PETSc may measure against the first residual, which is the answer's now
         tighten = verdict.lacks + log10(solver.given.rtol) if test_of(solver.outer).from_initial else 0.0
         safe.rest(safe.omega_safe if isinstance(safe, TunedArm) else None)
-        more = self._run(solver, safe, b, x, nonzero=True, tighten=tighten)
-        safe.rest(None)
+        try:
+            more = self._run(solver, safe, b, x, nonzero=True, tighten=tighten)
+        finally:
+            safe.rest(None)
         if more.reason < 0:
             answer.copy(x)
             self.in_use = last
