@@ -272,6 +272,30 @@ def test_a_trial_is_cut_off_and_gone_on_with(capfd):
     assert len(solves) == 1  # what it went on with taught sorlearn.PC nothing
 
 
+def test_after_an_exception_where_a_trial_is_gone_on_with_sor_goes_on_learning():
+    A = laplacian(40)
+    ksp = with_arms(A, "sor,jacobi", ksp_norm_type="unpreconditioned")
+    solve(ksp)
+    force(ksp, arm=1, heir=0, limit=20, trial=1)
+    seen = []
+
+    def monitor(ksp, its, norm):
+        seen.append(its)
+        if its == 25:
+            raise KeyError("mine")
+
+    ksp.setMonitor(monitor)
+    with pytest.raises((KeyError, PETSc.Error)):
+        solve(ksp, 1)
+    assert seen.count(20) == 2  # it was in the continuation
+    ksp.cancelMonitor()
+    sor = arms_of(ksp).all[0].pc.getPythonContext()
+    force(ksp, arm=0)
+    before = len(sor.records)
+    solve(ksp, 2)
+    assert len(sor.records) == before + 1
+
+
 def test_an_exception_of_the_application_s_reaches_it():
     A = laplacian(N)
     ksp = with_arms(A, "sor,jacobi")
