@@ -281,14 +281,13 @@ def test_after_an_exception_where_a_trial_is_gone_on_with_sor_goes_on_learning()
 
     def monitor(ksp, its, norm):
         seen.append(its)
-        if its == 25:
+        if its == 25 and seen.count(25) == 1:
             raise KeyError("mine")
 
     ksp.setMonitor(monitor)
     with pytest.raises((KeyError, PETSc.Error)):
         solve(ksp, 1)
     assert seen.count(20) == 2  # it was in the continuation
-    ksp.cancelMonitor()
     sor = arms_of(ksp).all[0].pc.getPythonContext()
     force(ksp, arm=0)
     before = len(sor.records)
