@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from sorlearn.tuning.baseline import BLIND_SHARE, BLIND_TINY, CONSTANT, CUT, SHARE, TIMES, TINY, Baseline
+from sorlearn.tuning.baseline import BLIND_SHARE, BLIND_TINY, CONSTANT, CUT, FEW, FIRST_TIMES, SHARE, TIMES, TINY, Baseline
 
 T = 3000
 _t = np.arange(T)
@@ -185,7 +185,22 @@ def test_a_trial_that_is_cut_off_shows_how_hard_the_systems_are():
     limit = baseline.limit()
     baseline.due()
     baseline.enter(limit + 900.0, safe=False, ratio=1.0)
-    assert baseline.limit() >= TIMES * 900.0
+    assert baseline.limit() >= FIRST_TIMES * 900.0
+
+
+def test_the_first_trial_is_cut_off_earlier():
+    baseline = Baseline()
+    play(baseline, [20], [20], lambda t: 1.0)
+    assert baseline.limit() == FIRST_TIMES * 21.0
+    baseline.probability = 1.0
+    baseline.enter(21.0, safe=True, ratio=1.0)
+    assert baseline.limit() == TIMES * 21.0
+
+
+def test_where_the_first_solve_took_few_iterations_a_second_shows_whether_it_stays_so():
+    few = int(FEW) - 1
+    assert (play(Baseline(), [few, 1, 1, 1], [few + 2] * 4, lambda t: 1.0) == [few + 1, 2, 2, 2]).all()
+    assert (play(Baseline(), [few + 1, 1, 1, 1], [few + 2] * 4, lambda t: 1.0) == few + 3).any()
 
 
 def test_a_trial_may_cost_more_where_the_safe_omega_is_believed_to():

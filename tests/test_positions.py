@@ -311,6 +311,7 @@ def test_a_solve_inside_a_function_that_is_differenced_holds_omega():
     ("-ksp_norm_type none", "cg does not iterate to a tolerance here; remedy: sorlearn.PC on a solver"),
     ("-ksp_type nash", "solves end at a trust region, which says nothing of omega; remedy: a line search"),
     ("-ksp_diagonal_scale", "-ksp_diagonal_scale forbids repeating a solve; remedy: leave it out"),
+    ("-n_x 3", "systems are so small that a Krylov method ends by itself; remedy: none is needed"),
 ])  # fmt: skip
 def test_the_summary_says_where_and_why_omega_is_held(typed, says):
     flags = "-pc_type python -pc_python_type sorlearn.PC -pc_sorlearn_summary -n_x 10 -steps 3"

@@ -91,6 +91,7 @@ NESTED = Held("inside another KSP whose -ksp_type isn't known to be flexible",
 FUNCTION = Held("inside the function of a nonlinear solver, whose differences another omega would spoil",
                 "another omega to be held (-pc_sorlearn_omega)")  # fmt: skip
 IN_GUARD = Held("the guarded solver's inner KSP decides", "-sorlearn_ksp_type cg, gmres, ...")
+SMALL = Held("systems are so small that a Krylov method ends by itself", "none is needed")
 SCALED = Held("-ksp_diagonal_scale forbids repeating a solve", "leave it out: SOR scales by the diagonal itself")
 
 

@@ -12,6 +12,8 @@ from . import position
 from .rescue import keep_first_residual
 from .tuned import note_held
 
+#: Unknowns of a whole system up to which there is nothing to learn about it.
+_FEW_UNKNOWNS = 8
 _UNPRECONDITIONED = int(PETSc.KSP.NormType.UNPRECONDITIONED)
 
 
@@ -44,7 +46,9 @@ class Standing:
         if (ksp.handle, norm) != self._ksp:
             self._ksp = (ksp.handle, norm)
             self.measured = norm != _UNPRECONDITIONED
-            self.hold(position.why_held(ksp, guarded) if repairable else position.SCALED, prefix, settings)
+            held = position.why_held(ksp, guarded) if repairable else position.SCALED
+            small = ksp.getOperators()[1].getSize()[0] <= _FEW_UNKNOWNS
+            self.hold(position.SMALL if held is None and small else held, prefix, settings)
             if self.held is None:
                 keep_first_residual(ksp)
         return self.held is None

@@ -23,6 +23,8 @@ from ..learners.state import Remembers
 TINY, STRICT_TINY, BLIND_TINY, PROVEN = 4.0, 5.0, 8.0, 0.1
 #: Weight of the newest solve in that mean, at least.
 NEWEST = 0.2
+#: Where the first solve at the safe ω cost no more, a second one shows whether it stays at so few.
+FEW = 6.0
 #: Share of the safe ω's total that a learner may lose, and one that predicts nothing and so has to try everything.
 SHARE, BLIND_SHARE = 0.02, 0.05
 #: Solves for which it is granted in advance.
@@ -34,8 +36,9 @@ CREDIBLE = 2.0
 #: Solves between two audits, at least.  Their number rises with the square of what is saved, in units of this share,
 #: and with all solves, in units of so many; but this share of the total audits may always cost.
 APART, TELLING, LONG, AFFORDED = 4.0, 0.05, 25.0, 0.001
-#: A trial is cut off at so many times the dearest of the last audits: at more it would take long to earn it again.
-TIMES = 3.0
+#: A trial is cut off at so many times the dearest of the last audits: at more it would take long to earn it again; and
+#: after the first one alone, as a loss early in a short run isn't earned again.
+TIMES, FIRST_TIMES = 3.0, 2.2
 #: The strict account: the total may exceed the safe ω's by this share, and this many times the first audit.
 STRICT_SHARE, CONSTANT = 0.04, 4.0
 #: Its audits are drawn with a probability in this range: the more there is to lose before it is empty, the less.
@@ -118,7 +121,9 @@ class Baseline(Remembers):
         """Iterations after which a trial is cut off; 0 for none."""
         if not self.audits:
             return 0.0
-        return float(int(CUT * self.dearest) + 1) if self.strict else TIMES * max(self.dearest, self.level)
+        if self.strict:
+            return float(int(CUT * self.dearest) + 1)
+        return (TIMES if self.audits > 1 else FIRST_TIMES) * max(self.dearest, self.level)
 
     def enter(self, cost: float, *, safe: bool, ratio: float | None, solves: int = 1) -> None:
         """A solve cost this much, or several did so on average.
@@ -146,7 +151,7 @@ class Baseline(Remembers):
         return self.beyond / (self.evidence + PRIOR)
 
     def _probability(self) -> float:
-        if self.audits < 1 + self.strict or self.tiny:
+        if self.audits < 1 + (self.strict or self.level <= FEW) or self.tiny:
             return 1.0
         margin = self.margin
         if margin < (CUT * self.dearest if self.strict else 0.0):
