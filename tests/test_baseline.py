@@ -7,7 +7,18 @@ import json
 import numpy as np
 import pytest
 
-from sorlearn.tuning.baseline import BLIND_SHARE, BLIND_TINY, CONSTANT, CUT, FEW, FIRST_TIMES, SHARE, TIMES, TINY, Baseline
+from sorlearn.tuning.baseline import (
+    BLIND_SHARE,
+    BLIND_TINY,
+    CONSTANT,
+    CUT,
+    FEW,
+    FIRST_TIMES,
+    SHARE,
+    TIMES,
+    TINY,
+    Baseline,
+)
 
 T = 3000
 _t = np.arange(T)
@@ -223,7 +234,6 @@ def test_what_the_safe_omega_did_after_a_trial_was_cut_off_is_no_loss():
 
 
 # -- what it says, and what stays
-
 
 
 @pytest.mark.parametrize("strict", [False, True])

@@ -75,11 +75,43 @@ def test_who_is_not_willing_repeats_nothing_but_the_next_may():
 
 
 @pytest.mark.parametrize(("cost", "repeated"), [(0.5, True), (1.0, True), (1.09, True), (1.2, False)])
-def test_a_dearer_solve_calls_for_another_decision(cost, repeated):
+@pytest.mark.parametrize(("omega", "iterations"), [(1.6, 10), (1.5, 14)])
+def test_a_dearer_solve_calls_for_another_decision(cost, repeated, omega, iterations):
+    repeats = steady()
+    repeats.plan(omega, SMALL, True)
+    repeats.decided(iterations, cost)
+    assert (repeats.left > 0) is repeated
+
+
+def test_where_omega_and_iterations_are_as_before_it_is_no_dearer():
     repeats = steady()
     repeats.plan(1.5, SMALL, True)
-    repeats.decided(10, cost)
+    repeats.decided(11, 1.2)
+    assert repeats.left > 0
+
+
+@pytest.mark.parametrize(("cost", "repeated"), [(1.4, True), (2.0, False)])
+def test_after_an_unlike_solve_the_next_decision_may_be_as_much_dearer(cost, repeated):
+    repeats = steady()
+    repeats.plan(1.5, SMALL, True)
+    repeats.decided(10, 1.0)
+    repeats.end(14)
+    repeats.plan(1.5, SMALL, True)
+    repeats.decided(14, cost)
     assert (repeats.left > 0) is repeated
+
+
+def test_where_there_is_nothing_to_learn_only_iterations_count():
+    repeats, plans = Repeats(), []
+    for iterations, cost in [(1, 1.0), (2, 1.5), (3, 2.0), (2, 2.0), (3, 3.0), (2, 3.0), (3, 5.0), (1, 9.0)]:
+        plans.append(repeats.plan(1.0, SMALL, True, few=3.0))
+        repeats.decided(iterations, cost)
+        assert repeats.left == plans[-1] and [repeats.like(n) for n in (0, 3, 4)] == [True, True, False]
+    assert plans == sorted(plans) and plans[1] > 0 and plans[-1] == LONGEST - 1
+    assert repeats.patience == 0
+    repeats.plan(1.0, SMALL, True, few=3.0)
+    repeats.decided(4, 9.0)
+    assert repeats.left == 0
 
 
 @pytest.mark.parametrize(("iterations", "goes_on"), [(100, True), (106, True), (94, True), (107, False), (93, False)])
@@ -89,7 +121,7 @@ def test_an_unlike_solve_ends_them(iterations, goes_on):
     left, stretch = repeats.left, repeats.stretch
     assert left > 2
     assert repeats.like(iterations) is goes_on
-    repeats.repeated() if goes_on else repeats.end()
+    repeats.repeated() if goes_on else repeats.end(iterations)
     assert repeats.left == (left - 1 if goes_on else 0)
     assert repeats.stretch == stretch * (1.0 if goes_on else 0.5)
 

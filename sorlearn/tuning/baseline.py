@@ -97,8 +97,12 @@ class Baseline(Remembers):
     @property
     def tiny(self) -> bool:
         """Whether the safe ω takes so few iterations that there is nothing to learn, and nothing was gained either."""
-        tiny = STRICT_TINY if self.strict else TINY if self.predicts else BLIND_TINY
-        return 0.0 < self.level <= tiny and self.spent > (1.0 - PROVEN) * self.estimate
+        return 0.0 < self.level <= self.few + 1.0 and self.spent > (1.0 - PROVEN) * self.estimate
+
+    @property
+    def few(self) -> float:
+        """Iterations of the safe ω up to which that is so."""
+        return (STRICT_TINY if self.strict else TINY if self.predicts else BLIND_TINY) - 1.0
 
     @property
     def margin(self) -> float:

@@ -13,7 +13,7 @@ DECISION, CALLBACK, NONZERO = 250e-6, 1.0e-6, 2.2e-9
 #: Share of the time of the solves that deciding may take.
 SHARE = 0.02
 #: Solves decided one by one before any is repeated, per second that one takes, and at most.
-WARM_UP, MOST_WARM_UP = 5e5, 500
+WARM_UP, MOST_WARM_UP = 5e5, 200
 #: Repeats at most; those that are made anyway where a solve takes fewer than so many seconds.
 LONGEST, FEW, SHORT = 127, 2, 0.01
 #: Solves, or iterations, that never come to an end.
@@ -43,12 +43,15 @@ class Repeats:
         Iterations of a solve that is like the last decided one.
     """
 
-    _REMEMBERED = ("left", "patience", "stretch", "u", "audit", "mean_iterations", "least", "most", "cost", "solves")
+    _REMEMBERED = (
+        "left", "patience", "stretch", "u", "audit", "few", "alike", "mean_iterations", "least", "most", "cost",
+        "solves",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.left = self.patience = self.solves = 0
-        self.least = self.most = 0.0
-        self.audit = False
+        self.least = self.most = self.few = 0.0
+        self.audit = self.alike = False
         self.stretch, self.u, self.mean_iterations, self.cost = 1.0, 0.0, 0.0, 0.0
 
     def moved(self, omega: float) -> None:
@@ -56,33 +59,43 @@ class Repeats:
         if not self.audit:
             self.u = u_of(omega)
 
-    def plan(self, omega: float, nonzeros: int, willing: bool, audit: bool = False) -> int:
+    def plan(self, omega: float, nonzeros: int, willing: bool, audit: bool = False, few: float = 0.0) -> int:
         """Solves that may repeat a decision for `omega`, on a matrix with so many nonzeros; 0 where it isn't `willing`.
 
         Also to be asked where none may, as it keeps track of how alike the decisions are, an `audit` aside.
+
+        Parameters
+        ----------
+        few : float
+            Where there is nothing to learn while solves take no more iterations than so many; otherwise 0.
         """
-        self.left, self.audit = 0, audit
+        self.left, self.audit, self.alike, self.few = 0, audit, False, few
         solve = 5e-6 + (self.mean_iterations + 1.0) * (CALLBACK + NONZERO * nonzeros)
-        if audit or not nonzeros or self.solves < min(WARM_UP * solve, MOST_WARM_UP):
+        if audit or not nonzeros or not few and self.solves < min(WARM_UP * solve, MOST_WARM_UP):
             return 0
         u = u_of(omega)
         moved, self.u = abs(u - self.u), u
-        if moved < ALIKE:
-            self.stretch = min(1.5 * self.stretch, LONGEST)
+        self.alike = moved < ALIKE
+        if self.alike:
+            self.stretch = min((2.0 if few else 1.5) * self.stretch, LONGEST)
         elif moved > STEADY:
             self.stretch = max(0.5 * self.stretch, 1.0)
         if willing:
             self.left = min(max(int(DECISION / (SHARE * solve)), FEW * (solve < SHORT)), int(self.stretch) - 1)
-            self.patience = max(self.left - BLIND, 0)
+            self.patience = 0 if few else max(self.left - BLIND, 0)
         return self.left
 
     def decided(self, iterations: int, cost: float) -> None:
-        """A decided solve took so many iterations at this cost; if it was dearer than the last, none repeats it."""
-        if cost > (1.0 + DEARER) * self.cost:
+        """A decided solve took so many iterations at this cost; if it was dearer than the last, none repeats it.
+
+        Where ω and iterations are as before only the digits aren't, which the solves that repeat it will show.
+        """
+        dearer = cost > (1.0 + DEARER) * self.cost and not (self.alike and self.like(iterations))
+        if iterations > self.few if self.few else dearer:
             self.left = 0
         self.solves += 1
         self.cost, slack = cost, 1.0 + UNLIKE * iterations
-        self.least, self.most = iterations - slack, iterations + slack
+        self.least, self.most = (0.0, self.few) if self.few else (iterations - slack, iterations + slack)
         self.mean_iterations += max(0.05, 1.0 / self.solves) * (iterations - self.mean_iterations)
 
     def stand(self) -> None:
@@ -98,9 +111,10 @@ class Repeats:
         self.solves += solves
         self.left -= solves
 
-    def end(self) -> None:
-        """A solve repeated the decision and was unlike, or failed."""
+    def end(self, iterations: int) -> None:
+        """A solve repeated the decision and was unlike, or failed; the next decision may be as much dearer."""
         self.solves += 1
+        self.cost *= (iterations + 1.0) / (0.5 * (self.least + self.most) + 1.0)
         self.stretch, self.left = max(0.5 * self.stretch, 1.0), 0
 
     def stands(self) -> bool:

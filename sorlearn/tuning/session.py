@@ -89,16 +89,16 @@ class Session:
         self.repeats.moved(self.standing.decision.omega)
         omega = self._choose(context)
         check = measured and self.learner.learns and self.accuracy.due(omega)
-        tiny = self.asked is None and self.baseline.tiny
+        few = self.baseline.few if self.asked is None and self.baseline.tiny else 0.0
         audit = self.asked is not None and self.asked.explored
         as_asked = self.asked is not None and omega == self.asked.omega and not audit
         matrix = context.matrix  # one that isn't symmetric may turn a test lenient, which decided solves only show
         turns = measured and matrix is not None and matrix.skew != 0.0 and matrix.novelty == 0.0
-        willing = (tiny or (as_asked and not turns)) and not (check or self._guarded) and self.learner.repeatable
+        willing = (few > 0.0 or (as_asked and not turns)) and not (check or self._guarded) and self.learner.repeatable
         for_good = alone and not (self.learner.learns or self.log.observed)
-        repeats = FOR_GOOD if for_good else self.repeats.plan(omega, nonzeros, willing, audit)
+        repeats = FOR_GOOD if for_good else self.repeats.plan(omega, nonzeros, willing, audit, few)
         standing = self.standing
-        standing.rho, standing.chosen = context.number or 0.0, Choice(omega, context=NO_CONTEXT if tiny else context)
+        standing.rho, standing.chosen = context.number or 0.0, Choice(omega, context=NO_CONTEXT if few else context)
         standing.decision = Decision(
             omega, self.vetoes.fallback(), float(check), *standing.tightening(omega), repeats,
             self.baseline.limit() if self.learner.learns and omega != self.settings.omega else 0.0, self.accuracy.level,
@@ -159,7 +159,7 @@ class Session:
         else:
             self.books.settle(self.standing.decision)
             self._judge(solve)
-            self.repeats.end()
+            self.repeats.end(outcome.iterations)
             self.books.enter(self.standing.decision, solve)
         if self.log.observed:
             choice = Choice(self.standing.decision.omega, context=self.standing.chosen.context)
