@@ -13,7 +13,7 @@ DECISION, CALLBACK, NONZERO = 250e-6, 1.0e-6, 2.2e-9
 #: Share of the time of the solves that deciding may take.
 SHARE = 0.02
 #: Solves decided one by one before any is repeated, per second that one takes, and at most.
-WARM_UP, MOST_WARM_UP = 5e5, 200
+WARM_UP, MOST_WARM_UP = 5e5, 100
 #: Repeats at most; those that are made anyway where a solve takes fewer than so many seconds.
 LONGEST, FEW, SHORT = 127, 2, 0.01
 #: Solves, or iterations, that never come to an end.
