@@ -103,6 +103,9 @@ class Settings:
     """The options of one solver; field `x` is option `-<prefix>pc_sorlearn_x`."""
 
     learner: str = _choice(tuple(LEARNERS), "who chooses omega")
+    pc_type: str = _choice(
+        ("sor", "eisenstat"), "what is applied: SOR, or symmetric SOR in Eisenstat's form, to the true residual"
+    )
     omega: float = _option(
         1.0, _relaxation, _OPEN, "omega of `fixed`; the safe omega that others start from and fall back to"
     )
@@ -125,6 +128,11 @@ class Settings:
     save: str | None = _option(None, _text, "a file name", "save what was learned, every 500 solves and at the end")
     load: str | None = _option(None, _text, "a file name", "go on learning from what was saved")
     summary: bool = _option(False, _switch, "true or false", "a table at the end of the run")
+
+    @property
+    def asks_true(self) -> bool:
+        """Whether the true residual is what the user is taken to have asked for."""
+        return self.pc_type == "eisenstat"
 
     @property
     def reads_matrix(self) -> bool:

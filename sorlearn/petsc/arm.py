@@ -15,6 +15,7 @@ from ..errors import MatrixError
 from ..tuning.record import MET, Outcome, Solve
 from .beforehand import Definite
 from .clib import library
+from .eisenstat import writable
 from .lag import Lag
 from .pc import PC
 from .wrapped import reuses
@@ -171,19 +172,12 @@ class EisenstatArm(Arm):
         if self._kept is None:
             self._kept = b.duplicate()
         b.copy(self._kept)
-        handle, locks = ctypes.c_void_p(b.handle), ctypes.c_int(0)
-        if hasattr(library(), "VecLockGet"):  # PETSc 3.18 has it, and locks, in debugging only
-            library().VecLockGet(handle, ctypes.byref(locks))
-        for _ in range(locks.value):
-            library().VecLockReadPop(handle)
-        try:
-            yield
-        except BaseException:
-            self._kept.copy(b)
-            raise
-        finally:
-            for _ in range(locks.value):
-                library().VecLockReadPush(handle)
+        with writable(b):
+            try:
+                yield
+            except BaseException:
+                self._kept.copy(b)
+                raise
 
     def let_go(self) -> None:
         super().let_go()

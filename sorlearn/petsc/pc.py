@@ -16,7 +16,7 @@ from .clock import Clock
 from .fast import missing
 from .lending import Lending
 from .rescue import Rescue
-from .sor import ONLY_ONE, Sweeps
+from .sor import ONLY_ONE
 from .standing import Standing
 from .sweeping import Sweeping
 from .tuned import Tuned
@@ -93,9 +93,10 @@ class PC(Lending):
         settings = reading.settings(pc.comm, self._prefix, database, self.overrides)
         if settings != self._settings:
             self._let_go()
-        self._settings, self._sweeping.sweeps = settings, Sweeps(database)
+        self._settings = settings
+        self._sweeping.configure(database, settings.asks_true)
         own = any(getattr(type(self), name) is not getattr(__class__, name) for name in _REPLACED)  # a subclass's
-        self._unattended.attach(pc, self._sweeping.sweeps, not own)
+        self._unattended.attach(pc, self._sweeping.sweeps, not own and self._sweeping.form is None)
         self._rescue.repairable = not database.getBool("ksp_diagonal_scale", False)
         self.omega = self._rescue.safe = settings.omega
 
@@ -112,6 +113,7 @@ class PC(Lending):
         if self._only_one:
             self.omega = 1.0
             say.only_one(self._prefix, kind)
+        self._sweeping.set_up(pc)
 
     def _let_go(self) -> None:
         self._take_back()
@@ -124,7 +126,7 @@ class PC(Lending):
     def reset(self, pc: Any) -> None:
         """Let go of all that belongs to a matrix, and give back what was learned."""
         self._rescue.reset()
-        self._sweeping.A, self._sweeping.watched = None, False
+        self._sweeping.reset()
         self._unattended.state.kind = b""
         self._let_go()
 
@@ -140,7 +142,7 @@ class PC(Lending):
             return
         self._take_back()
         session = self._tuned.session if self._tuned else None
-        for line in say.state(self._settings, self.omega, self._standing, self._sweeping.sweeps, session, missing()):
+        for line in say.state(self._settings, self.omega, self._standing, self._sweeping.applied, session, missing()):
             viewer.printfASCII(f"  {line}\n")
 
     # -- application
@@ -157,6 +159,10 @@ class PC(Lending):
 
     def preSolve(self, pc: Any, ksp: Any, b: Any, x: Any) -> None:
         """Choose ω.  Collective."""
+        self._choose(pc, ksp, x)
+        self._sweeping.enter(pc, ksp, self.omega)
+
+    def _choose(self, pc: Any, ksp: Any, x: Any) -> None:
         began = perf_counter()
         rescue = self._rescue
         self._sweeping.begin()
@@ -199,6 +205,7 @@ class PC(Lending):
 
     def postSolve(self, pc: Any, ksp: Any, b: Any, x: Any) -> None:
         """Repair what a trial has left, and learn.  Collective."""
+        self._sweeping.leave(pc, ksp)
         if self._rescue.nested:
             return
         if self._unattended.state.running:

@@ -13,9 +13,10 @@ from petsc4py import PETSc
 
 from ..tuning.accuracy import FAILS, shortfall
 from ..tuning.decision import Decision
-from ..tuning.record import Outcome
+from ..tuning.record import Outcome, Verdict
 from . import position, tolerances
 from .clib import library
+from .eisenstat import Eisenstat
 from .lenience import Lenience
 from .usertest import UserTest, outer_of, test_of
 
@@ -26,6 +27,8 @@ _NEVER_TRANSPOSE = ("lsqr",)
 _SOLVE_RESTORES = PETSc.Sys.getVersion() >= (3, 26, 0)
 #: Least relative tolerance that is asked for in order to pass another test.
 _LEAST_RTOL = 1e-14
+#: Times that an answer is gone on with until its true residual passes.
+_ROUNDS = 3
 _PRECONDITIONED, _TINY = int(PETSc.KSP.NormType.PRECONDITIONED), 1e-300
 _checking = PETSc.Log.Event("SorlearnCheck")
 
@@ -62,6 +65,8 @@ class Rescue:
         Whether a repeat is running, inside the postSolve of the solve that it repairs.
     omega : float
         ω of this repeat.
+    form : Eisenstat or None
+        What judges answers, where the user's test isn't the safe ω's.
     """
 
     def __init__(self) -> None:
@@ -75,6 +80,7 @@ class Rescue:
         self._lenience = Lenience()
         self._guess: Any = None
         self._test = UserTest()
+        self.form: Eisenstat | None = None
 
     def reset(self) -> None:
         """Let go of the vectors, and of a KSP whose solve ended in an error: another PC may take over there."""
@@ -192,6 +198,8 @@ class Rescue:
         elif sweep is not None and iterations > 0 and not outcome.rescued:
             if self._decision.check or self.unlike(iterations) or self._passes_easily(ksp, x, before):
                 outcome = self._judge(ksp, b, x, sweep, before, outcome)
+        if outcome.rescued and self.form is not None:
+            outcome = self._until_true(ksp, b, x, outcome)
         if outcome.iterations != ksp.getIterationNumber():
             ksp.setIterationNumber(outcome.iterations)
         return outcome
@@ -205,7 +213,7 @@ class Rescue:
 
         It never is where M⁻¹A has its spectrum in (0, 1], as SSOR has for symmetric matrices.  Collective.
         """
-        measured = int(ksp.norm_type) == _PRECONDITIONED and not ksp.guess_nonzero
+        measured = int(ksp.norm_type) == _PRECONDITIONED and not ksp.guess_nonzero and self.form is None
         if not measured or before is None or self._decision.omega == self.safe:
             return False
         return log10(max(before, _TINY) / max(x.norm(), _TINY)) > FAILS
@@ -271,17 +279,38 @@ class Rescue:
         """Put the answer to the user's own test; where it fails, go on with the safe ω."""
         _checking.begin()
         try:
-            verdict = self._test.judge(
-                ksp, b, x, sweep=sweep, omega=self._decision.omega, omega_safe=self.safe,
-                tolerances=tolerances.read(ksp), nonzero_guess=ksp.guess_nonzero, guess=self._guess, before=before,
-                transposed=self._transposes(ksp),
-            )  # fmt: skip
+            verdict = self._verdict(ksp, b, x, sweep, before)
             outcome = outcome._replace(verdict=verdict)
             digits = shortfall(verdict, self._decision.true_level) if verdict is not None else None
-            if digits is not None and self.repairable and self._decision.omega != self.safe:
+            if digits is not None and self.form is not None:  # where the safe ω's own test isn't the user's either
+                digits = max(verdict.relative, 0.0)
+            elif self._decision.omega == self.safe:
+                digits = None
+            if digits is not None and self.repairable:
                 outcome = self._go_on(ksp, b, x, outcome, digits)
         finally:
             _checking.end()
+        return outcome
+
+    def _verdict(self, ksp: Any, b: Any, x: Any, sweep: Callable[..., None], before: float | None) -> Verdict | None:
+        omega, user = self._decision.omega, tolerances.read(ksp)
+        if self.form is not None:
+            return self.form.judge(ksp, b, x, omega, user, before)
+        return self._test.judge(
+            ksp, b, x, sweep=sweep, omega=omega, omega_safe=self.safe, tolerances=user,
+            nonzero_guess=ksp.guess_nonzero, guess=self._guess, before=before, transposed=self._transposes(ksp),
+        )  # fmt: skip
+
+    def _until_true(self, ksp: Any, b: Any, x: Any, outcome: Outcome) -> Outcome:
+        """Go on as far as it takes from an answer of the safe ω, whose own test isn't the user's."""
+        assert self.form is not None
+        digits = 0.0
+        for _ in range(_ROUNDS):
+            verdict = self.form.judge(ksp, b, x, self.safe, tolerances.read(ksp), None)
+            if outcome.reason < 0 or verdict is None or verdict.lacks <= FAILS:
+                break
+            digits = max(verdict.relative, digits + verdict.lacks)
+            outcome = self._go_on(ksp, b, x, outcome, digits)
         return outcome
 
     def _go_on(self, ksp: Any, b: Any, x: Any, outcome: Outcome, digits: float) -> Outcome:

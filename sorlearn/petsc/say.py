@@ -46,7 +46,7 @@ def only_one(prefix: str, kind: str) -> None:
     once(PETSc.COMM_WORLD, prefix, text)
 
 
-def state(settings: Any, omega: float, standing: Any, sweeps: Any, session: Any, slow: str) -> list[str]:
+def state(settings: Any, omega: float, standing: Any, applied: str, session: Any, slow: str) -> list[str]:
     """The lines of `-ksp_view`; `session` is None on ranks other than the first.
 
     `slow` says why every solve and iteration comes to Python, or nothing.
@@ -58,7 +58,7 @@ def state(settings: Any, omega: float, standing: Any, sweeps: Any, session: Any,
         f"sorlearn: learner {settings.learner}, {standing.text}{solves}",
         f"omega = {omega:g} in [{space.omega_min:g}, {space.omega_max:g}], safe omega = {settings.omega:g}, "
         f"cost {settings.cost}",
-        f"SOR: {sweeps}",
+        f"SOR: {applied}",
         *([f"short solves are slower than they need be: {slow}"] if slow else []),
         *reasons,
     ]

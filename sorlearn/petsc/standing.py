@@ -45,7 +45,7 @@ class Standing:
         norm = int(ksp.norm_type)
         if (ksp.handle, norm) != self._ksp:
             self._ksp = (ksp.handle, norm)
-            self.measured = norm != _UNPRECONDITIONED
+            self.measured = norm != _UNPRECONDITIONED or settings.asks_true
             held = position.why_held(ksp, guarded) if repairable else position.SCALED
             small = ksp.getOperators()[1].getSize()[0] <= _FEW_UNKNOWNS
             self.hold(position.SMALL if held is None and small else held, prefix, settings)

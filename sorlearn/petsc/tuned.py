@@ -93,7 +93,8 @@ class Tuned:
 
     def enter(self, ksp: Any, size: Any) -> None:
         """Find this solver's slot; what fails on one rank stops learning on all.  Collective."""
-        self._key = (self.prefix, size, ksp.getType(), ksp.comm.getSize(), self.settings, self.guarded)
+        kind = ksp.getType(), int(ksp.norm_type)
+        self._key = (self.prefix, size, kind, ksp.comm.getSize(), self.settings, self.guarded)
         self._try(self._acquire, ksp.comm)
         if self._slot is None:
             self._slot = Slot(None, None)

@@ -42,6 +42,8 @@ class Unattended:
         if wanted and fast.library() and not self.attached:
             fast.call("sorlearn_attach", ctypes.c_void_p(pc.handle), ctypes.byref(state))
             self.attached = True
+        elif not wanted:
+            self.detach(pc)
 
     def detach(self, pc: Any) -> None:
         """Leave the PC to petsc4py again."""

@@ -18,7 +18,7 @@ from .tolerances import Tolerances
 
 _NATURAL = int(PETSc.KSP.NormType.NATURAL)
 #: PetscBool has become one byte with PETSc 3.24; KSPConvergedDefaultCtx of kspimpl.h begins with three of them.
-_bool = ctypes.c_bool if PETSc.Sys.getVersion() >= (3, 24, 0) else ctypes.c_int
+PetscBool = ctypes.c_bool if PETSc.Sys.getVersion() >= (3, 24, 0) else ctypes.c_int
 _TINY = 1e-300
 
 
@@ -67,7 +67,7 @@ def test_of(ksp: Any) -> StoppingTest:
     function = test.value or 0
     if function != address("KSPConvergedDefault") or not context.value:
         return StoppingTest(function)
-    flags = (_bool * 3).from_address(context.value)
+    flags = (PetscBool * 3).from_address(context.value)
     return StoppingTest(function, bool(flags[0] or flags[1]), not any(flags) and not _least_iterations(handle))
 
 

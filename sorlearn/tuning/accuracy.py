@@ -82,8 +82,8 @@ class Accuracy:
 
     Parameters
     ----------
-    safe : float
-        The safe ω, whose own test is the user's.
+    safe : float or None
+        The safe ω, whose own test is the user's; None where the user's is that of no ω.
 
     Attributes
     ----------
@@ -99,8 +99,8 @@ class Accuracy:
 
     _NUMBERS = ("level", "age", "reserve", "scatter", "credit", "measured", "levels")
 
-    def __init__(self, safe: float) -> None:
-        self._safe = bin_of(safe)
+    def __init__(self, safe: float | None) -> None:
+        self._safe = -1 if safe is None else bin_of(safe)
         self.checks = np.zeros(BINS)
         self.relative, self.absolute, self.true = (Means(self.checks) for _ in range(3))
         self.level, self.age = nan, APART
@@ -172,8 +172,8 @@ class Accuracy:
 
     def hopeless(self, omega: float, verdict: Verdict) -> bool:
         """Whether this ω should be dropped: so many digits are lost at it this time, or would have to be asked for."""
-        safe = bin_of(omega) == self._safe
-        return not safe and max(verdict.relative, *self.tightening(omega)) > HOPELESS
+        dropped = self._safe not in (-1, bin_of(omega))
+        return dropped and max(verdict.relative, *self.tightening(omega)) > HOPELESS
 
     def state(self) -> dict[str, Any]:
         """Plain arrays and numbers."""
