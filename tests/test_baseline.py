@@ -14,6 +14,7 @@ from sorlearn.tuning.baseline import (
     CUT,
     FEW,
     FIRST_TIMES,
+    PAUSE,
     SHARE,
     TIMES,
     TINY,
@@ -197,6 +198,19 @@ def test_a_trial_that_is_cut_off_shows_how_hard_the_systems_are():
     baseline.due()
     baseline.enter(limit + 900.0, safe=False, ratio=1.0)
     assert baseline.limit() >= FIRST_TIMES * 900.0
+
+
+def test_where_audits_have_brought_doubt_a_trial_now_and_then_dispels_it():
+    """Systems that vary: the audits were of easy ones, and would show it, if there were more."""
+    easy = 0.3
+    baseline = Baseline()
+    play(baseline, [20] * 2, [20] * 2, lambda t: 1.0)
+    for cost, safe in [(13.0, False)] * 60 + [(21.0 * easy, True)] + [(13.0, False)] * 5 + [(21.0 * easy, True)]:
+        baseline.due()
+        baseline.enter(cost, safe=safe, ratio=1.0 / easy if safe else 1.6)
+    assert baseline.margin < 0.0
+    spent = play(baseline, [20] * 150, [12] * 150, lambda t: 21 / 13)
+    assert (spent[:PAUSE - 1] == 21.0).all() and (spent[100:] == 13.0).mean() > 0.8
 
 
 def test_the_first_trial_is_cut_off_earlier():

@@ -100,7 +100,7 @@ def march(n_x: int, steps: int, seed: int, tolerances: str) -> dict[str, Any]:
         kinds.append(({**CG, **LEARNED, **ew, **none, "pc_sorlearn_seed": seed}, told))
     found = []
     for k, (options, told) in enumerate(kinds):
-        run_ = Reaction(n_x, options, f"reaction{tolerances[0]}{seed}x{k}_", told)
+        run_ = Reaction(n_x, options, f"reaction_{tolerances}_{seed}x{k}_", told)
         rng = np.random.default_rng(seed)
         for _ in range(steps):
             run_.step(10.0 ** rng.uniform(-4.5, -1.0))

@@ -39,6 +39,8 @@ APART, TELLING, LONG, AFFORDED = 4.0, 0.05, 25.0, 0.001
 #: A trial is cut off at so many times the dearest of the last audits: at more it would take long to earn it again; and
 #: after the first one alone, as a loss early in a short run isn't earned again.
 TIMES, FIRST_TIMES = 3.0, 2.2
+#: Where only a doubt that nothing adds evidence to keeps from trials, one is made after so many solves nevertheless.
+PAUSE = 16
 #: The strict account: the total may exceed the safe ω's by this share, and this many times the first audit.
 STRICT_SHARE, CONSTANT = 0.04, 4.0
 #: Its audits are drawn with a probability in this range: the more there is to lose before it is empty, the less.
@@ -79,7 +81,7 @@ class Baseline(Remembers):
 
     _remembered = (
         "rng", "solves", "audits", "evidence", "since", "spent", "estimate", "unseen", "beyond", "level",
-        "dearest", "first", "trial", "alarm", "predicts", "probability",
+        "dearest", "first", "trial", "alarm", "predicts", "probability", "streak",
     )  # fmt: skip
 
     def __init__(self, *, seed: int = 0, strict: bool = False) -> None:
@@ -91,6 +93,7 @@ class Baseline(Remembers):
         self.level = self.dearest = self.first = 0.0  # costs at the safe ω: mean, dearest of late, first
         self.beyond = 0.0  # sum of what audits cost beyond what was believed before them, relatively
         self.trial = 0.0  # mean cost of trials
+        self.streak = 0  # solves at the safe ω in a row
         self.alarm, self.predicts = False, False
         self.probability = 0.0  # of the audit that is due, 0 where none is
 
@@ -109,10 +112,13 @@ class Baseline(Remembers):
         """What may still be lost, in iterations."""
         if self.strict:
             return (1.0 + STRICT_SHARE) * self.estimate + CONSTANT * self.first - self.spent
+        return self._expected_margin() - DOUBT / sqrt(1.0 + self.evidence) * self.unseen
+
+    def _expected_margin(self) -> float:
+        """The same without the standard error, in an account that isn't strict."""
         share = SHARE if self.predicts else BLIND_SHARE
         granted = share * max(self.estimate, ADVANCE * self.level)
-        doubt = DOUBT / sqrt(1.0 + self.evidence) + max(-self._bias(), 0.0)
-        return self.estimate + granted - doubt * self.unseen - self.spent
+        return self.estimate + granted - max(-self._bias(), 0.0) * self.unseen - self.spent
 
     def due(self) -> bool:
         """Whether the coming solve is to be played at the safe ω; may draw."""
@@ -144,6 +150,7 @@ class Baseline(Remembers):
         self.spent += solves * cost
         if not safe or ratio is not None:
             self.predicts = ratio is not None
+        self.streak = self.streak + solves if safe else 0
         if safe and (self.probability or not self.strict):
             self._audit(cost, ratio, solves)
         else:
@@ -159,7 +166,7 @@ class Baseline(Remembers):
             return 1.0
         margin = self.margin
         if margin < (CUT * self.dearest if self.strict else 0.0):
-            return 1.0
+            return float(self.strict or self.streak < PAUSE or self._expected_margin() < 0.0)
         if not self.strict:
             saved = margin / self.spent
             rarely = (saved / TELLING) ** 2 * max(1.0, self.solves / LONG)
