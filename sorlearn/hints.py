@@ -18,7 +18,7 @@ def nearest(name: str) -> str:
     return f"did you mean {near[0]}?" if near else "`python3 -m sorlearn options` lists them"
 
 
-def of_options(prefix: str, names: Iterable[str]) -> list[str]:
+def of_options(prefix: str, names: Iterable[str], pc_type: str = "sor") -> list[str]:
     """Options of the solver with this prefix that have no effect.
 
     Parameters
@@ -27,6 +27,8 @@ def of_options(prefix: str, names: Iterable[str]) -> list[str]:
         Prefix of the solver.
     names : iterable of str
         All names in the options database, without their dash.
+    pc_type : str
+        What is applied: `sor` or `eisenstat`.
     """
     given = set(names)
     stem = prefix + STEM
@@ -35,8 +37,14 @@ def of_options(prefix: str, names: Iterable[str]) -> list[str]:
         for name in sorted(given)
         if name.startswith(stem) and name[len(stem) :] not in _KNOWN
     ]
-    if f"{prefix}pc_sor_omega" in given:
-        lines.append(f"-{prefix}pc_sor_omega has no effect on sorlearn; its safe omega is -{stem}omega")
+    omegas = [name for name in (f"{prefix}pc_sor_omega", f"{prefix}pc_eisenstat_omega") if name in given]
+    lines += [f"-{name} has no effect on sorlearn; its safe omega is -{stem}omega" for name in omegas]
+    if pc_type == "eisenstat":
+        lines += [
+            f"-{name} has no effect on Eisenstat's form of SOR; remedy: -{stem}pc_type sor"
+            for name in sorted(given.difference(omegas))
+            if name.startswith(f"{prefix}pc_sor_")
+        ]
     return lines
 
 

@@ -40,6 +40,14 @@ def test_the_omega_of_native_sor():
     assert "-heat_pc_sor_omega has no effect" in line and "-heat_pc_sorlearn_omega" in line
 
 
+def test_sweeps_that_eisenstats_form_does_not_have():
+    given = ["heat_pc_sor_its", "heat_pc_sor_omega", "heat_pc_eisenstat_omega", "pc_sor_its"]
+    omegas, others = of_options("heat_", given), of_options("heat_", given, "eisenstat")
+    assert len(omegas) == 2 and all("its safe omega is -heat_pc_sorlearn_omega" in line for line in omegas)
+    assert others[2:] == ["-heat_pc_sor_its has no effect on Eisenstat's form of SOR; "
+                          "remedy: -heat_pc_sorlearn_pc_type sor"]  # fmt: skip
+
+
 def test_a_misspelt_option_given_in_code_is_refused_with_the_right_command():
     with pytest.raises(OptionError, match="'zzz'; `python3 -m sorlearn options` lists them"):
         parse("", {}.get, {"zzz": 1})

@@ -39,7 +39,7 @@ def settings(comm: Any, prefix: str, database: Any, overrides: dict[str, Any], t
             comm.barrier()  # the other ranks' exceptions end the job: not before rank 0 has spoken
         raise
     if table is options.Settings:  # the wrapped PC has options under the other's prefix
-        for line in hints.of_options(prefix, PETSc.Options().getAll()):
+        for line in hints.of_options(prefix, PETSc.Options().getAll(), found.pc_type):
             say.once(comm, prefix, line)
     if PETSc.Options().hasName("help") and comm.getRank() == 0:
         say.say(options.help_text(prefix, table))
