@@ -135,6 +135,11 @@ class Settings:
         return self.pc_type == "eisenstat"
 
     @property
+    def omega_of_test(self) -> float | None:
+        """The omega whose own test is the user's: the safe one, or none where the true residual is asked for."""
+        return None if self.asks_true else self.omega
+
+    @property
     def reads_matrix(self) -> bool:
         """Whether the learner is told features of the matrix where the user gives no context."""
         return self.context == "auto" and learner_class(self.learner).reads_matrix

@@ -50,8 +50,7 @@ class Session:
                  learner: Learner | None = None, guarded: bool = False) -> None:  # fmt: skip
         self.name, self.settings = name, settings
         self.learner = learner or learner_class(settings.learner)(space=settings.space(), seed=settings.seed)
-        self.accuracy = Accuracy(None if settings.asks_true else settings.omega)
-        self.vetoes = Vetoes(settings.omega)
+        self.accuracy, self.vetoes = Accuracy(settings.omega_of_test), Vetoes(settings.omega)
         self.repeats, self.pricing = Repeats(), Pricing(settings.cost)
         self.baseline = Baseline(seed=settings.seed, strict=guarded)
         self.asked: Choice | None = None
