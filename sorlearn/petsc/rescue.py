@@ -273,6 +273,15 @@ class Rescue:
                 return outcome._replace(rescued=True, worked=omega)
         return outcome
 
+    def _anew(self, ksp: Any, b: Any, x: Any, outcome: Outcome) -> Outcome:
+        """Solve again from the initial guess, with the safe ω."""
+        nonzero_guess = ksp.guess_nonzero
+        if nonzero_guess:
+            self._guess.copy(x)
+        self._again(ksp, b, x, self.safe, nonzero_guess)
+        total = outcome.iterations + ksp.getIterationNumber()
+        return outcome._replace(iterations=total, reason=ksp.getConvergedReason(), rescued=True)
+
     def _judge(
         self, ksp: Any, b: Any, x: Any, sweep: Callable[..., None], before: float | None, outcome: Outcome
     ) -> Outcome:
@@ -314,13 +323,20 @@ class Rescue:
         return outcome
 
     def _go_on(self, ksp: Any, b: Any, x: Any, outcome: Outcome, digits: float) -> Outcome:
-        """From an answer that fails the user's test, go on with the safe ω; if that fails, the answer stays."""
+        """From an answer that fails the user's test, go on with the safe ω.
+
+        From one that is worse than none KSP might say at once that it diverges: then, or where it does, anew.
+        """
+        if outcome.verdict is not None and outcome.verdict.lacks > -log10(max(ksp.rtol, _TINY)):
+            return self._anew(ksp, b, x, outcome)
         guess = x.duplicate()  # apart from the initial guess, which PETSc may want again
         x.copy(guess)
         rtol = ksp.rtol * 10.0**-digits if digits else None
         if test_of(ksp).from_initial and outcome.verdict is not None:
             rtol = min(10.0 ** -(outcome.verdict.lacks + digits), 0.5)  # that is where the safe ω stands
         after = self._continue(ksp, b, x, outcome, rtol)
+        if after.reason < 0:
+            after = self._anew(ksp, b, x, after)
         if after.reason < 0:
             guess.copy(x)
             ksp.setConvergedReason(outcome.reason)
