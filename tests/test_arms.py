@@ -328,12 +328,12 @@ def test_an_error_in_choosing_is_told_once_and_the_safe_arm_solves(capfd):
 
 @pytest.mark.parallel(1, 2)
 def test_the_best_arm_is_found():
-    """A factorisation of a matrix that doesn't change takes one iteration, SOR a hundred."""
+    """A factorisation of a matrix that doesn't change takes one iteration, SOR a hundred: clocks show it in the end."""
     A = laplacian(80)
     ksp = with_arms(A, "sor,direct", **DIRECT)
     used = []
-    for seed in range(150):
-        b, x = solve(ksp, seed % 10)
+    while len(used) < (2000 if RANKS == 1 else 150) and used[-50:].count("direct") <= 40:
+        b, x = solve(ksp, len(used) % 10)
         assert true_residual(A, b, x) < 1e-4
         used.append(arms_of(ksp).in_use.name)
     assert used[0] == "sor"
