@@ -36,7 +36,7 @@ _MOST = 6
 #: Seconds of processor time of a native run, and rank, beyond which a case is left out: it would be run five times.
 SLOW = 10.0
 #: Further native runs on several ranks, to see whether these differ among each other.
-_AGAIN = 3
+_AGAIN = 12
 #: What is kept of the output of runs that differ.
 _TAIL = 3000
 
