@@ -244,7 +244,7 @@ def _contour(axis: Any, grid: dict[str, np.ndarray], trials: dict[str, np.ndarra
     axis.set_xlim(0, min(steps, PERIOD) - 1)
     axis.set_xlabel("step of the period")
     axis.set_ylabel("ω")
-    axis.legend(fontsize=7, loc="lower left")
+    axis.legend(fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.06), ncol=3)
 
 
 if __name__ == "__main__":
