@@ -175,7 +175,7 @@ class EisenstatArm(Arm):
         with writable(b):
             try:
                 yield
-            except BaseException:
+            except BaseException:  # PCEISENSTAT gives b back after a solve that ends well only
                 self._kept.copy(b)
                 raise
 

@@ -1,7 +1,7 @@
 """Symmetric SOR in Eisenstat's form, in which a sweep spares the multiplication, for `-pc_sorlearn_pc_type eisenstat`.
 
 PCEISENSTAT replaces operator, right-hand side and solution for as long as a solve takes.  Its residual is
-(L + D/ω)⁻¹r, which says little of the true one: natively up to 60 times the tolerance are left of that.  So the true
+(L + D/ω)⁻¹r, which says little of the true one: natively many times the tolerance may be left of that.  So the true
 residual is what the user is taken to have asked for, and tolerances are tightened until it passes, at the safe ω, too.
 
 S. Eisenstat, *Efficient implementation of a class of preconditioned conjugate gradient methods*, SIAM J. Sci. Stat.
