@@ -240,6 +240,13 @@ class Rescue:
             ksp.setErrorIfNotConverged(strict)
             ksp.setInitialGuessNonzero(guess)
 
+    def _from_start(self, ksp: Any, b: Any, x: Any, omega: float) -> None:
+        """The same from the initial guess."""
+        nonzero_guess = ksp.guess_nonzero
+        if nonzero_guess:
+            self._guess.copy(x)
+        self._again(ksp, b, x, omega, nonzero_guess)
+
     def _continue(self, ksp: Any, b: Any, x: Any, outcome: Outcome, rtol: float | None = None) -> Outcome:
         """Go on from x with the safe ω, to the user's tolerance or to another one."""
         self._ksp = ksp
@@ -263,10 +270,7 @@ class Rescue:
             candidates.append(self.safe)
         outcome = outcome._replace(failed=True)
         for omega in candidates if self.repairable else ():
-            nonzero_guess = ksp.guess_nonzero
-            if nonzero_guess:
-                self._guess.copy(x)
-            self._again(ksp, b, x, omega, nonzero_guess)
+            self._from_start(ksp, b, x, omega)
             reason = ksp.getConvergedReason()
             outcome = outcome._replace(iterations=outcome.iterations + ksp.getIterationNumber(), reason=reason)
             if reason > 0:
@@ -275,10 +279,7 @@ class Rescue:
 
     def _anew(self, ksp: Any, b: Any, x: Any, outcome: Outcome) -> Outcome:
         """Solve again from the initial guess, with the safe ω."""
-        nonzero_guess = ksp.guess_nonzero
-        if nonzero_guess:
-            self._guess.copy(x)
-        self._again(ksp, b, x, self.safe, nonzero_guess)
+        self._from_start(ksp, b, x, self.safe)
         total = outcome.iterations + ksp.getIterationNumber()
         return outcome._replace(iterations=total, reason=ksp.getConvergedReason(), rescued=True)
 
