@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from sorlearn.tuning.repeat import BLIND, FEW, LONGEST, MOST_WARM_UP, Repeats
+from sorlearn.tuning.repeat import BLIND, CALLBACK, DECISION, FEW, LONGEST, MOST_WARM_UP, NONZERO, Repeats
 
 #: Nonzeros of small, middling and large matrices: solves of 40 µs, 10 ms and a second at ten iterations.
 SMALL, MIDDLE, LARGE = 10**3, 4 * 10**5, 4 * 10**7
@@ -153,3 +153,29 @@ def test_state_round_trip():
 def test_damaged_state_is_refused(damage):
     with pytest.raises((KeyError, TypeError, ValueError)):
         Repeats().restore({**Repeats().state(), **damage})
+
+
+def expected(iterations, nonzeros):
+    return 5e-6 + (iterations + 1) * (CALLBACK + NONZERO * nonzeros)
+
+
+@pytest.mark.parametrize("ratio", [0.1, 0.3, 0.6, 1.0, 1.8, 3.0, 10.0])
+@pytest.mark.parametrize("slower", [0.3, 1.0, 4.0])
+def test_what_deciding_takes_is_measured_to_a_power_of_two(ratio, slower):
+    repeats, reckoned = Repeats(), decided(Repeats(), 300, MIDDLE // 8)[-1]
+    for _ in range(300):
+        repeats.plan(1.5, MIDDLE // 8, True)
+        repeats.decided(10, 1.0, ratio * slower * DECISION, slower * expected(10, MIDDLE // 8))
+    assert math.log2(repeats.dearness).is_integer()
+    assert repeats.dearness == 1.0 if 0.5 < ratio < 2.0 else 0.5 < repeats.dearness / ratio < 2.0
+    assert repeats.plan(1.5, MIDDLE // 8, True) == pytest.approx(max(repeats.dearness * reckoned, FEW), abs=2)
+
+
+def test_a_clock_that_was_disturbed_once_changes_nothing():
+    repeats = Repeats()
+    for solve in range(100):
+        repeats.plan(1.5, MIDDLE, True)
+        repeats.decided(10, 1.0, DECISION * (100 if solve == 50 else 1), expected(10, MIDDLE))
+    assert repeats.dearness == 1.0
+    repeats.decided(10, 1.0)
+    assert repeats.measurements == 100

@@ -55,4 +55,4 @@ class Clock:
         asked = -log10(rtol) if 0.0 < rtol < 1.0 else _DIGITS
         flops = PETSc.Log.getFlops() - self._flops if self._counts else 0.0
         outcome = Outcome(ksp.getIterationNumber(), ksp.getConvergedReason())
-        return Solve(outcome, before, after, target, asked, self._seconds, flops)
+        return Solve(outcome, before, after, target, asked, self._seconds, flops=flops)

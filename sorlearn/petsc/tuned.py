@@ -234,7 +234,7 @@ class Tuned:
             return
         _learning.begin()
         assert self._slot is not None and self._slot.features is not None
-        self.left = self._try(session.charge, solve._replace(inodes=self._slot.features.inodes)) or 0
+        self.left = self._try(session.charge, solve._replace(own=own, inodes=self._slot.features.inodes)) or 0
         _learning.end()
 
     # -- what may fail

@@ -79,6 +79,8 @@ class Solve(NamedTuple):
         Decimal digits that the user's rtol asks for.
     seconds : float
         Wall-clock time between the two hooks; maximum over the ranks with cost `time`, else the root's.
+    own : float
+        What sorlearn itself has taken in these hooks so far.
     flops : float
         Floating-point operations of this process (0 unless the cost asks for them).
     inodes : bool
@@ -91,6 +93,7 @@ class Solve(NamedTuple):
     target: float | None = None
     asked: float = 8.0
     seconds: float = 0.0
+    own: float = 0.0
     flops: float = 0.0
     inodes: bool = False
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from math import isfinite
+from math import isfinite, log2
 from typing import Any
 
 from .bins import u_of
 
-#: Seconds that deciding and learning take in a loop of solves that leaves no cache warm, and the parts of an iteration:
-#: callbacks, and a nonzero's way from memory.
-DECISION, CALLBACK, NONZERO = 250e-6, 1.0e-6, 2.2e-9
+#: Until the run has shown what they take, in seconds: deciding and learning in a loop of solves that leaves no cache
+#: warm; and the parts of an iteration, callbacks and a nonzero's way from memory.
+DECISION, CALLBACK, NONZERO = 400e-6, 1.0e-6, 2.2e-9
+#: Solves that measuring their ratio would have to say otherwise in, and weight of the newest of many; the powers of two
+#: by which it has to be off what is reckoned with before that changes, as clocks are to change choices seldom.
+PRIOR, NEWEST, OFF = 16, 0.03, 1.0
 #: Share of the time of the solves that deciding may take.
 SHARE = 0.02
 #: Solves decided one by one before any is repeated, per second that one takes, and at most.
@@ -41,18 +44,21 @@ class Repeats:
         What is left of them when a matrix that ω can't follow ends them.
     least, most : float
         Iterations of a solve that is like the last decided one.
+    dearness : float
+        What deciding takes over solving, in units of what DECISION, CALLBACK and NONZERO say: a power of two.
     """
 
     _REMEMBERED = (
         "left", "patience", "stretch", "u", "audit", "few", "alike", "mean_iterations", "least", "most", "cost",
-        "solves",
+        "solves", "dearness", "measured", "measurements",
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self.left = self.patience = self.solves = 0
+        self.left = self.patience = self.solves = self.measurements = self.nonzeros = 0
         self.least = self.most = self.few = 0.0
         self.audit = self.alike = False
         self.stretch, self.u, self.mean_iterations, self.cost = 1.0, 0.0, 0.0, 0.0
+        self.dearness, self.measured = 1.0, 0.0
 
     def moved(self, omega: float) -> None:
         """The last decision has followed the matrix to this ω; an audit leads nowhere."""
@@ -69,8 +75,8 @@ class Repeats:
         few : float
             Where there is nothing to learn while solves take no more iterations than so many; otherwise 0.
         """
-        self.left, self.audit, self.alike, self.few = 0, audit, False, few
-        solve = 5e-6 + (self.mean_iterations + 1.0) * (CALLBACK + NONZERO * nonzeros)
+        self.left, self.audit, self.alike, self.few, self.nonzeros = 0, audit, False, few, nonzeros
+        solve = self._expected(self.mean_iterations)
         if audit or not nonzeros or not few and self.solves < min(WARM_UP * solve, MOST_WARM_UP):
             return 0
         u = u_of(omega)
@@ -81,15 +87,35 @@ class Repeats:
         elif moved > STEADY:
             self.stretch = max(0.5 * self.stretch, 1.0)
         if willing:
-            self.left = min(max(int(DECISION / (SHARE * solve)), FEW * (solve < SHORT)), int(self.stretch) - 1)
+            worth = self.dearness * DECISION / (SHARE * solve)
+            self.left = min(max(int(worth), FEW * (solve < SHORT)), int(self.stretch) - 1)
             self.patience = 0 if few else max(self.left - BLIND, 0)
         return self.left
 
-    def decided(self, iterations: int, cost: float) -> None:
+    def _expected(self, iterations: float) -> float:
+        """Seconds that a solve takes, as far as that can be known beforehand."""
+        return 5e-6 + (iterations + 1.0) * (CALLBACK + NONZERO * self.nonzeros)
+
+    def _time(self, iterations: int, own: float, seconds: float) -> None:
+        """Deciding a solve took `own` seconds, and the solve so many."""
+        octaves = log2(own / DECISION * self._expected(iterations) / seconds)
+        self.measurements += 1
+        self.measured += max(NEWEST, 1.0 / (PRIOR + self.measurements)) * (octaves - self.measured)
+        if abs(self.measured - log2(self.dearness)) > OFF:
+            self.dearness = 2.0 ** round(self.measured)
+
+    def decided(self, iterations: int, cost: float, own: float = 0.0, seconds: float = 0.0) -> None:
         """A decided solve took so many iterations at this cost; if it was dearer than the last, none repeats it.
 
         Where ω and iterations are as before only the digits aren't, which the solves that repeat it will show.
+
+        Parameters
+        ----------
+        own, seconds : float
+            Seconds of deciding it, judging and repairing the answer aside, and of solving; 0 where that isn't known.
         """
+        if own * seconds * self.nonzeros > 0.0:
+            self._time(iterations, own, seconds)
         dearer = cost > (1.0 + DEARER) * self.cost and not (self.alike and self.like(iterations))
         if iterations > self.few if self.few else dearer:
             self.left = 0

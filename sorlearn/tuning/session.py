@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from time import perf_counter
 from typing import Any, Callable
 
 from ..learners import NO_CONTEXT, Choice, Context, Learner, learner_class
@@ -123,16 +124,15 @@ class Session:
         if self._resumes:
             self._resumes = False
             return self.repeated(solve)
-        omega, outcome = self.standing.decision.omega, solve.outcome
+        began, omega, outcome = perf_counter(), self.standing.decision.omega, solve.outcome
         self._judge(solve)
-        loss = self.pricing.loss(self.standing.decision, solve)
-        asked, self.books.ratio = self.asked, None
-        if asked is not None and asked.omega == omega:
-            self.books.ratio = self.pricing.at_safe(self.learner, asked, loss)
+        loss, asked = self.pricing.loss(self.standing.decision, solve), self.asked
+        self.books.ratio = self.pricing.at_safe(self.learner, asked, loss) if asked and asked.omega == omega else None
         self.books.enter(self.standing.decision, solve)
         if asked is not None and outcome.tells and not self.baseline.tiny:
             self.learner.update(asked, self.vetoes.charge(asked.omega, omega, self.pricing.told(loss)))
-        self.repeats.decided(outcome.iterations, loss)
+        own = 0.0 if outcome.verdict or outcome.rescued else solve.own + perf_counter() - began
+        self.repeats.decided(outcome.iterations, loss, own, solve.seconds)
         if self._alone and not self.learner.learns:
             self.repeats.stand()
         self._write(solve, loss, asked or Choice(omega))
