@@ -16,7 +16,7 @@ from systems import fill, from_options, laplacian, native, random_rhs, true_resi
 from sorlearn.errors import OptionError
 from sorlearn.petsc import arms as room
 from sorlearn.records import journal, report
-from sorlearn.tuning.arms import Play
+from sorlearn.tuning.play import Play
 
 N = 16
 _numbers = itertools.count()

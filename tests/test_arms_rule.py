@@ -11,7 +11,8 @@ import pytest
 from sorlearn.errors import StateError
 from sorlearn.learners import NO_CONTEXT, Context, MatrixFeatures
 from sorlearn.records.checkpoint import _plain
-from sorlearn.tuning.arms import ADVANCE, CUT, LONGEST, Played, Rule
+from sorlearn.tuning.arms import ADVANCE, CUT, LONGEST, Rule
+from sorlearn.tuning.play import Played
 from sorlearn.tuning.regression import Regression
 
 SOLVES = 600

@@ -20,7 +20,8 @@ from ..records.journal import Journal, finite
 from ..records.log import Log
 from ..records.saved import Saved
 from ..tuning.accuracy import FAILS
-from ..tuning.arms import Play, Played, Rule
+from ..tuning.arms import Rule
+from ..tuning.play import Play, Played
 from ..tuning.record import Verdict
 from ..tuning.registry import Registry, kin
 from . import alive, position
