@@ -118,6 +118,21 @@ def test_answers_of_every_arm_pass_the_users_own_test():
 
 
 @pytest.mark.parallel(1, 2)
+def test_a_decision_is_repeated_until_iterations_grow():
+    A = laplacian(N)
+    ksp = with_arms(A, "sor,blocks", ksp_rtol=1e-6, **BLOCKS)
+    fill(A, N, shift=-4.0)
+    solve(ksp)
+    force(ksp, arm=0, repeats=60)
+    left = []
+    for number in range(12):
+        fill(A, N, shift=-4.0 if number < 6 else 0.0)
+        solve(ksp, number)
+        left.append(arms_of(ksp)._left)
+    assert left[:8] == [60, 59, 58, 57, 56, 55, 0, 60], left
+
+
+@pytest.mark.parallel(1, 2)
 def test_an_answer_that_fails_is_gone_on_with_by_the_safe_arm_and_its_arm_tightens():
     A = laplacian(N)
     ksp = with_arms(A, "sor,lenient", "gmres", ksp_rtol=1e-6, **python_pc("lenient", "Lenient"))

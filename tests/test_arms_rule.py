@@ -11,7 +11,7 @@ import pytest
 from sorlearn.errors import StateError
 from sorlearn.learners import NO_CONTEXT, Context, MatrixFeatures
 from sorlearn.records.checkpoint import _plain
-from sorlearn.tuning.arms import ADVANCE, CUT, LONGEST, Rule
+from sorlearn.tuning.arms import ADVANCE, CUT, LONGEST_SAFE, Rule
 from sorlearn.tuning.play import Played
 from sorlearn.tuning.regression import Regression
 
@@ -193,13 +193,30 @@ def test_answers_that_lack_digits_tighten_their_arm_s_tolerance():
 def test_decisions_are_rationed():
     run = Run(WORLDS["the safe arm is best"])
     repeats = [play.repeats for play in run.plays]
-    assert max(repeats) <= LONGEST
+    assert 0 < max(repeats) <= LONGEST_SAFE
     assert all(play.repeats == 0 for play in run.plays if play.trial or play.limit)
     slow = Rule(KINDS, 0.04)
     for _ in range(20):
         play = slow.choose(context(-1.0))
         slow.note(Played(100, 1.0), 2e-5)
     assert play.repeats == 0
+
+
+@pytest.mark.parametrize("own", [2e-5, 1e-4, 4e-4])
+def test_where_solves_are_short_deciding_costs_one_solve_at_once_and_a_share(own):
+    rule, solve, left, decisions, trials = Rule(KINDS, 0.04), 3e-4, 0, 0, 0
+    for count in range(1, 301):
+        decided = not left
+        if decided:
+            play = rule.choose(context(-0.2))
+            left = int(play.repeats) + 1
+            decisions, trials = decisions + 1, trials + bool(play.trial)
+        left -= 1
+        rule.note(Played(2, solve), own if decided else None)
+        allowed = (1.0 + 0.005 * count) * solve + 2.0 * own  # the decision that exceeds it, and the first
+        assert (decisions - 2 * trials) * own <= allowed
+        assert 2 * trials * own <= (ADVANCE + 0.04 * count) * solve
+    assert decisions >= 4 and max(play.repeats, 1) <= LONGEST_SAFE
 
 
 def test_where_nothing_is_known_of_the_matrix_it_still_learns():

@@ -40,6 +40,8 @@ _judging = PETSc.Log.Event("SorlearnCheckArm")
 _tallies: dict[str, records.Tally] = {}
 #: Solves without it after which an arm lets go of its memory.
 IDLE = 100
+#: A solve that takes so many times the iterations, and one more, of the one that was decided is the last to repeat it.
+GROWN = 1.5
 _REFUSED = int(PETSc.KSP.ConvergedReason.DIVERGED_PCSETUP_FAILED)
 _UNPRECONDITIONED = int(PETSc.KSP.NormType.UNPRECONDITIONED)
 _SAFE, _OWN = 0.0, 1.0  # whose preconditioner an answer's residual is measured with
@@ -136,7 +138,7 @@ class Arms:
             raise OptionError(f"-{self._prefix}sorlearn_arms {named}: here {first} can't be the first arm, the safe "
                               "one; remedy: begin with sor")  # fmt: skip
         self.in_use = self.all[0]
-        self._play, self._left = Play(0), 0
+        self._play, self._left, self._decided = Play(0), 0, 0
         self._held: str | None = None
         self._position = (0, 0)
         self._test = UserTest()
@@ -147,6 +149,7 @@ class Arms:
         self._tally: records.Tally | None = None
         self._saved: Saved | None = None
         self._broken, self._context = False, NO_CONTEXT
+        self._noting = 0.0  # seconds that learning from the last decided solve took
 
     def _add(self, outer: Any, name: str) -> None:
         try:
@@ -269,6 +272,10 @@ class Arms:
             rescued, iterations, lacks = self._finish(solver, arm, ended, b, x, guess)
         played = Played(ended.iterations, ended.seconds, ended.set_ups, ended.set_up_seconds, perf_counter() - after,
                         ended.cut, ended.reason < 0, lacks)  # fmt: skip
+        if decided:
+            self._decided = iterations
+        elif iterations > GROWN * self._decided + 1.0:
+            self._left = 0
         self._note(solver, arm, played, iterations, rescued, decided, own)
         return iterations
 
@@ -423,7 +430,8 @@ class Arms:
             return
         began = perf_counter()
         if not self._broken:
-            self._try(self._slot.rule.note, played, own if decided else None)
+            self._try(self._slot.rule.note, played, own + self._noting if decided else None)
+            self._noting = perf_counter() - began if decided else self._noting
         if self._log.observed:
             self._log.write(records.ArmRecord(
                 solve=self._slot.solves, arm=arm.name, omega=arm.omega, iterations=iterations,

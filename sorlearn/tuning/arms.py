@@ -41,8 +41,9 @@ SPREAD = 25.0
 SET_UPS, WEIGHT, FIRST = 0.3, 4.0, 0.3
 #: What is forgotten at each decision of arms that aren't played.
 IDLE = 0.0005
-#: Share of the time that deciding may take once it has been done a few times, and most solves that repeat a decision.
-DECIDING, LONGEST = 0.005, 16
+#: Share of the time that deciding may take, and solves of the safe arm that it may take in advance; most solves that
+#: repeat a decision, and a decision for the safe arm.
+DECIDING, AT_ONCE, LONGEST, LONGEST_SAFE = 0.005, 1.0, 16, 64
 #: Most decisions for which a failed arm waits.
 LONGEST_WAIT = 1024
 
@@ -89,14 +90,14 @@ class Rule(Remembers):
         Seconds that each arm alone would have taken: least, expected, most.
     """
 
-    _remembered = ("_changing", "_spent", "_lost", "_behind", "_first")
+    _remembered = ("_changing", "_spent", "_lost", "_behind", "_first", "_deciding")
 
     def __init__(self, kinds: list[str], share: float) -> None:
         self.arms, self._kinds = [Arm(kind) for kind in kinds], list(kinds)
         self._factorising: float | None = None
         self._share = share
         self._changing = 1.0  # share of decisions before which the matrix had changed
-        self._spent = self._lost = self._behind = self._first = 0.0
+        self._spent = self._lost = self._behind = self._first = self._deciding = 0.0
         self._own = Clocks()
         self._incumbent = self._since = 0
         self._phi = basis(Context())
@@ -136,7 +137,7 @@ class Rule(Remembers):
         elif i and expected.deviation[i] > BOLD:
             limit = LOOSE * exp(expected.log_iterations[i])
         if trial is None and not limit:
-            repeats = min(self._own.believed / (DECIDING * max(expected.cost[i], 1e-9)), LONGEST, self._own.count)
+            repeats = min(self._owed() / (DECIDING * max(expected.cost[i], 1e-9)), LONGEST if i else LONGEST_SAFE)
         self._play = Play(
             i, self._incumbent if trial is not None else 0, max(ceil(limit), 4) if limit else 0.0,
             self.arms[i].tighten, self.arms[self._incumbent].tighten, int(repeats), float(trial is not None),
@@ -192,15 +193,23 @@ class Rule(Remembers):
         hopeful = (hoped < (1.0 - GAIN) * incumbent) & np.isfinite(expected.cost)
         hopeful[self._incumbent] = False
         price = expected.due + np.minimum(solving, CUT * incumbent)
-        excess = expected.due + self._beyond(solving, incumbent)
+        excess = expected.due + self._beyond(solving, incumbent) + 2.0 * self._own.believed  # decided, and the next
         left = self._allowance() - max(self._lost, self._behind)
         affordable = np.flatnonzero(hopeful & (excess <= left))
         return int(affordable[np.argmin(price[affordable])]) if len(affordable) else None
 
+    def _owed(self) -> float:
+        """Seconds that deciding, once more, will have taken beyond its share."""
+        granted = AT_ONCE * self._once() + DECIDING * self._spent
+        return max(self._deciding + self._own.believed - granted, 0.0)
+
+    def _once(self) -> float:
+        """Seconds of a solve of the safe arm; the first may have had to make what stays."""
+        return min(self._first, float(self._expected.cost[0]))
+
     def _allowance(self) -> float:
         """Seconds by which trials may exceed what the incumbent takes, and all solves what the safe arm takes."""
-        once = min(self._first, float(self._expected.cost[0]))  # the first solve may have had to make what stays
-        return ADVANCE * once + self._share * self._spent
+        return ADVANCE * self._once() + self._share * self._spent
 
     def _beyond(self, solving: np.ndarray, incumbent: float) -> np.ndarray:
         """Seconds, without set-ups, that trials are expected to take beyond the incumbent; all of theirs if cut."""
@@ -228,7 +237,8 @@ class Rule(Remembers):
             doubted = self._expected.cost[0] * exp(DOUBT * self._expected.deviation[0])
             self._behind += played.total - float(doubted)
         if self._play.trial:
-            self._lost = max(self._lost + played.total - float(self._expected.cost[self._incumbent]), 0.0)
+            taken = played.total + 2.0 * self._own.believed
+            self._lost = max(self._lost + taken - float(self._expected.cost[self._incumbent]), 0.0)
         if played.failed:
             if i:
                 arm.wait, arm.backoff, arm.ready = arm.backoff, min(2 * arm.backoff, LONGEST_WAIT), False
@@ -241,6 +251,7 @@ class Rule(Remembers):
         if own is None:
             return
         self._own.note(own)
+        self._deciding += own
         for other in self.arms:
             other.iterations.forget(IDLE)
         if played.iterations:
