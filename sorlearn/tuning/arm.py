@@ -19,6 +19,8 @@ from .regression import Regression
 NOISE, CENSORED = 0.1, 0.3
 #: Standard deviation of the log of what so few readings of a clock say of later ones; seconds of a long solve.
 FEW, COLD, LONG = 3, 1.0, 5e-3
+#: Solves of others after which an arm's set-up is taken to be of no use to it.
+RECENT = 8
 #: Readings of a clock that count, and the place of the one that is believed.
 REMEMBERED, BELIEVED = 9, 0.25
 #: What is forgotten of an arm whenever it is played.
@@ -124,6 +126,8 @@ class Arm(Remembers):
         Decisions for which it waits because it failed.
     absent : bool
         Whether it is left out for good.
+    since : int
+        Solves since its last.
     """
 
     _remembered = ("iterations", "each", "set_up", "offset", "tried", "tighten", "solves", "set_ups", "backoff")
@@ -135,9 +139,10 @@ class Arm(Remembers):
         self.each, self.set_up = Clocks(), Clocks()
         self.offset = self.tighten = 0.0
         self.tried, self.backoff = 0, 4
-        self.solves = self.set_ups = 0.0  # the older, the less they count; without the first set-up
+        self.solves = self.set_ups = 0.0  # those after another of its own; the older, the less they count
         self.wait = 0
         self.ready = self.absent = False
+        self.since = RECENT
 
     def note(self, phi: np.ndarray, played: Played, expected: float) -> None:
         """Learn from a solve, whose log of iterations + 1 was expected to be so much."""
@@ -149,18 +154,23 @@ class Arm(Remembers):
         self.iterations.update(phi, seen, noise)
         self.tried += 1
 
+    @property
+    def recent(self) -> bool:
+        """Whether its set-up may still be of use, as it has solved lately."""
+        return self.since < RECENT
+
     def clocked(self, log_iterations: float) -> bool:
         """Whether its clock has been read often enough, for solves of so many iterations: seldom if they take long."""
         long = exp(min(log_iterations, 15.0)) * self.each.believed > LONG
         return self.each.count > (1 if long else FEW)
 
-    def count_set_ups(self, played: Played) -> None:
-        """Learn what set-ups take, and how many there are."""
-        first = played.set_ups and not self.set_up.count
+    def count_set_ups(self, played: Played, again: bool) -> None:
+        """Learn what set-ups take and, where it solves `again` what comes next, how many it needs."""
         if played.set_ups:
             self.set_up.note(played.set_up_seconds / played.set_ups)
-        self.solves = 0.98 * self.solves + 1.0
-        self.set_ups = 0.98 * self.set_ups + played.set_ups - first
+        if again:
+            self.solves = 0.98 * self.solves + 1.0
+            self.set_ups = 0.98 * self.set_ups + played.set_ups
 
     def judged(self, lacks: float) -> None:
         """Tighten where an answer lacked digits; relax slowly."""

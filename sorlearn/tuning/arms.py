@@ -30,14 +30,15 @@ ADVANCE = 1.5
 CUT, LOOSE = 1.5, 4.0
 #: Trials are for arms that may cost less than the incumbent by this share; an arm replaces another from this share on.
 GAIN, MARGIN = 0.05, 0.03
-#: Standard deviations by which a trial may hope; deviation from which on a play is a bold one.
-HOPE, BOLD = 1.0, 0.3
+#: Standard deviations by which a trial may hope, and by which one of an arm that is known well; deviation from which on
+#: a play is a bold one.
+HOPE, HOPE_TRIED, BOLD = 1.0, 0.5, 0.3
 #: Standard deviations by which the safe arm, where it doesn't solve, may be dearer than is expected.
 DOUBT = 2.0
 #: Solves over which the set-up is spread that an arm needs before it takes over.
 SPREAD = 25.0
-#: Set-ups an arm makes for each new matrix before that is known, and the weight of this, in solves; and what the first
-#: set-up, in which memory is allocated, says of later ones.
+#: Set-ups an arm makes for each new matrix before that is known, though none that takes longer than to solve does, and
+#: the weight of this, in solves; and what the first set-up, in which memory is allocated, says of later ones.
 SET_UPS, WEIGHT, FIRST = 0.3, 4.0, 0.3
 #: What is forgotten at each decision of arms that aren't played.
 IDLE = 0.0005
@@ -165,11 +166,13 @@ class Rule(Remembers):
         each = arm.each.believed or kind.each * unit
         first = max(self._factorising or 0.0, kind.set_up * unit) if arm.direct else kind.set_up * unit
         again = arm.set_up.believed if arm.set_up.count > 1 else FIRST * (arm.set_up.believed or first)
-        rate = (arm.set_ups + WEIGHT * SET_UPS * self._changing) / (arm.solves + WEIGHT)
-        share, least, due = rate * again, arm.set_ups / (arm.solves + WEIGHT) * again, 0.0
+        solving = exp(its) * each
+        supposed = min(SET_UPS * self._changing * again, solving)
+        share, least = ((arm.set_ups * again + WEIGHT * more) / (arm.solves + WEIGHT) for more in (supposed, 0.0))
+        due = 0.0
         if not arm.ready:
-            due = again if arm.set_up.count else first
-        cost = exp(its) * each + share if not (arm.absent or arm.wait) else inf
+            due = share if arm.recent else again if arm.set_up.count else first
+        cost = solving + share if not (arm.absent or arm.wait) else inf
         return its, deviation, each, share, least, due, cost
 
     def _cheapest(self) -> int:
@@ -189,7 +192,8 @@ class Rule(Remembers):
         if not known or not np.isfinite(incumbent):
             return None
         solving = np.exp(expected.log_iterations) * expected.each
-        hoped = solving * np.exp(-HOPE * expected.deviation) + expected.least + expected.due / SPREAD
+        hope = np.array([HOPE_TRIED if arm.clocked(0.0) else HOPE for arm in self.arms])
+        hoped = solving * np.exp(-hope * expected.deviation) + expected.least + expected.due / SPREAD
         hopeful = (hoped < (1.0 - GAIN) * incumbent) & np.isfinite(expected.cost)
         hopeful[self._incumbent] = False
         price = expected.due + np.minimum(solving, CUT * incumbent)
@@ -243,7 +247,9 @@ class Rule(Remembers):
             if i:
                 arm.wait, arm.backoff, arm.ready = arm.backoff, min(2 * arm.backoff, LONGEST_WAIT), False
             return
-        arm.count_set_ups(played)
+        arm.count_set_ups(played, again=arm.recent)
+        for other in self.arms:
+            other.since = 0 if other is arm else other.since + 1
         if played.lacks is not None:
             arm.judged(played.lacks)
         if played.iterations:
@@ -251,7 +257,7 @@ class Rule(Remembers):
         if own is None:
             return
         self._own.note(own)
-        self._deciding += own
+        self._deciding += own * (not self._play.trial)  # which is among what trials cost
         for other in self.arms:
             other.iterations.forget(IDLE)
         if played.iterations:
