@@ -202,7 +202,7 @@ def test_decisions_are_rationed():
     assert play.repeats == 0
 
 
-@pytest.mark.parametrize("own", [2e-5, 1e-4, 4e-4])
+@pytest.mark.parametrize("own", [1e-5, 3e-5, 9e-5])
 def test_where_solves_are_short_deciding_costs_one_solve_at_once_and_a_share(own):
     rule, solve, left, decisions, trials = Rule(KINDS, 0.04), 3e-4, 0, 0, 0
     for count in range(1, 301):
@@ -213,7 +213,7 @@ def test_where_solves_are_short_deciding_costs_one_solve_at_once_and_a_share(own
             decisions, trials = decisions + 1, trials + bool(play.trial)
         left -= 1
         rule.note(Played(2, solve), own if decided else None)
-        allowed = (1.0 + 0.005 * count) * solve + 2.0 * own  # the decision that exceeds it, and the first
+        allowed = (1.0 + 0.005 * count) * solve + 2.0 * own  # the first decision, and the one under way
         assert (decisions - 2 * trials) * own <= allowed
         assert 2 * trials * own <= (ADVANCE + 0.04 * count) * solve
     assert decisions >= 4 and max(play.repeats, 1) <= LONGEST_SAFE

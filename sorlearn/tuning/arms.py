@@ -25,7 +25,7 @@ from .arm import COLD, NOISE, PRIOR, Arm, Clocks, basis
 from .play import Play, Played
 
 #: Solves of the safe arm that trials may cost in advance of their share.
-ADVANCE = 1.5
+ADVANCE = 0.8
 #: A trial is cut off at so many times the incumbent, any other play of a bold arm at so many times what is expected.
 CUT, LOOSE = 1.5, 4.0
 #: Trials are for arms that may cost less than the incumbent by this share; an arm replaces another from this share on.
@@ -197,7 +197,10 @@ class Rule(Remembers):
         hopeful = (hoped < (1.0 - GAIN) * incumbent) & np.isfinite(expected.cost)
         hopeful[self._incumbent] = False
         price = expected.due + np.minimum(solving, CUT * incumbent)
-        excess = expected.due + self._beyond(solving, incumbent) + 2.0 * self._own.believed  # decided, and the next
+        untried = np.array([not arm.tried for arm in self.arms])
+        beyond = self._beyond(solving, incumbent)
+        beyond[untried] = np.maximum(beyond[untried], 0.0)  # what it may save is a guess
+        excess = expected.due + beyond + 2.0 * self._own.believed  # decided, and the next
         left = self._allowance() - max(self._lost, self._behind)
         affordable = np.flatnonzero(hopeful & (excess <= left))
         return int(affordable[np.argmin(price[affordable])]) if len(affordable) else None
@@ -257,7 +260,8 @@ class Rule(Remembers):
         if own is None:
             return
         self._own.note(own)
-        self._deciding += own * (not self._play.trial)  # which is among what trials cost
+        if self._own.count > 1 and not self._play.trial:  # the first makes what stays; trials' are among what these cost
+            self._deciding += self._own.believed
         for other in self.arms:
             other.iterations.forget(IDLE)
         if played.iterations:
