@@ -560,7 +560,7 @@ def test_wrong_arms_are_named(given, says):
 @pytest.mark.parametrize("nprocs", [1, 2])
 def test_a_c_application_by_flags(compiled, tmp_path, nprocs):
     """Its answer, and all that is said: view, monitor, journal, report, summary with its advice."""
-    program, arguments = compiled(ROOT / "demos/c/heat.c"), ["-da_grid_x", 24, "-da_grid_y", 24, "-ts_max_steps", 40]
+    program, arguments = compiled(ROOT / "demos/c/heat.c"), ["-da_grid_x", 64, "-da_grid_y", 64, "-ts_max_steps", 100]
     direct = "-sorlearn_direct_pc_type " + ("cholesky" if nprocs == 1 else "redundant")
     plain = run(nprocs, program, *arguments, options="-ksp_type cg -pc_type sor -ksp_rtol 1e-9", cwd=tmp_path).stdout
     more = "-sorlearn_arms_monitor -sorlearn_arms_summary -sorlearn_arms_journal run.jsonl -ksp_view -options_left"

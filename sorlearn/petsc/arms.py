@@ -1,13 +1,12 @@
-"""Whole solvers to choose among: each arm's KSP and PC, a solve by one of them, and what the safe arm says of it."""
+"""Whole solvers to choose among: each arm's KSP and PC, and a solve by one of them."""
 
 from __future__ import annotations
 
 import atexit
 import traceback
 from collections.abc import Callable
-from math import log10
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from petsc4py import PETSc
@@ -19,81 +18,31 @@ from ..records import arms as records
 from ..records.journal import Journal, finite
 from ..records.log import Log
 from ..records.saved import Saved
-from ..tuning.accuracy import FAILS
 from ..tuning.arms import Rule
 from ..tuning.play import Play, Played
-from ..tuning.record import Verdict
 from ..tuning.registry import Registry, kin
-from . import alive, position
-from .arm import Arm, EisenstatArm, TunedArm, new_arm
+from . import position
+from .answers import Answers, Ended
+from .arm import Arm, EisenstatArm, new_arm
 from .beforehand import factorisation
 from .clib import origin
 from .collective import Comm
 from .context import UNREADABLE, Features
 from .rescue import first_residual, keep_first_residual
 from .say import complain, once, say
-from .usertest import UserTest, test_of
 
 registry = Registry()
 _choosing = PETSc.Log.Event("SorlearnChooseArm")
-_judging = PETSc.Log.Event("SorlearnCheckArm")
 _tallies: dict[str, records.Tally] = {}
 #: Solves without it after which an arm lets go of its memory.
 IDLE = 100
 #: A solve that takes so many times the iterations, and one more, of the one that was decided is the last to repeat it.
 GROWN = 1.5
 _REFUSED = int(PETSc.KSP.ConvergedReason.DIVERGED_PCSETUP_FAILED)
-_UNPRECONDITIONED = int(PETSc.KSP.NormType.UNPRECONDITIONED)
-_SAFE, _OWN = 0.0, 1.0  # whose preconditioner an answer's residual is measured with
 #: What `-sorlearn_arms auto` stands for, where PETSc has it and it takes the matrix.
 SYMMETRIC, UNSYMMETRIC = ("sor", "eisenstat", "icc", "gamg", "hypre", "cholesky"), ("sor", "ilu", "gamg", "hypre", "lu")
 #: KSP types for symmetric matrices.
 _SYMMETRIC_KSPS = ("cg", "minres", "fcg", "pipecg", "groppcg", "cgne", "symmlq", "cr", "pipecr")
-
-
-class InUse:
-    """Stands where the outer KSP has its PC, for the preconditioner of the arm in use.
-
-    Parameters
-    ----------
-    solver : KSP
-        Whose `arms` they are.
-    """
-
-    def __init__(self, solver: Any) -> None:
-        self._solver = solver
-
-    def setUp(self, pc: Any) -> None:
-        """Each arm sets itself up."""
-
-    def destroy(self, pc: Any) -> None:
-        """The end of the PC, or of its Python context."""
-        alive.leave(pc)
-
-    def apply(self, pc: Any, x: Any, y: Any) -> None:
-        """y = M⁻¹x.  Collective."""
-        self._solver.arms.in_use.pc.apply(x, y)
-
-    def applyTranspose(self, pc: Any, x: Any, y: Any) -> None:
-        """y = M⁻ᵀx.  Collective."""
-        self._solver.arms.in_use.pc.applyTranspose(x, y)
-
-    def view(self, pc: Any, viewer: Any) -> None:
-        """What `-ksp_view` shows of the arms."""
-        if self._solver.arms is not None and viewer.getType() == PETSc.Viewer.Type.ASCII:
-            for line in self._solver.arms.state():
-                viewer.printfASCII(f"  {line}\n")
-
-
-class _Ended(NamedTuple):
-    """How an arm's part in a solve ended; seconds are those of this rank, without set-ups."""
-
-    iterations: int
-    reason: int
-    cut: bool
-    seconds: float
-    set_ups: int
-    set_up_seconds: float
 
 
 class _Slot:
@@ -141,8 +90,7 @@ class Arms:
         self._play, self._left, self._decided = Play(0), 0, 0
         self._held: str | None = None
         self._position = (0, 0)
-        self._test = UserTest()
-        self._guess: Any = None
+        self._answers = Answers(self.all, self._run, self._use)
         self._slot: _Slot | None = None
         self._key: tuple[Any, ...] = ()
         self._log: Log | None = None
@@ -215,10 +163,8 @@ class Arms:
         """Let go of the operators, and give back what was learned."""
         for arm in self.all:
             arm.let_go()
-        self._test.reset()
-        if self._guess is not None:
-            self._guess.destroy()
-        self._guess, self._left = None, 0
+        self._answers.reset()
+        self._left = 0
         self._leave()
 
     def _leave(self) -> None:
@@ -264,12 +210,12 @@ class Arms:
         own = perf_counter() - began
         arm, guess = self.all[int(play.arm)], outer.guess_nonzero
         if arm is not safe and guess:
-            self._keep(x)
+            self._answers.keep(x)
         ended = self._run(solver, arm, b, x, limit=int(play.limit), tighten=play.tighten)
         after = perf_counter()
         rescued, iterations, lacks = False, ended.iterations, None
         if arm is not safe:
-            rescued, iterations, lacks = self._finish(solver, arm, ended, b, x, guess)
+            rescued, iterations, lacks = self._answers.finish(solver, arm, ended, play, b, x, guess)
         played = Played(ended.iterations, ended.seconds, ended.set_ups, ended.set_up_seconds, perf_counter() - after,
                         ended.cut, ended.reason < 0, lacks)  # fmt: skip
         if decided:
@@ -314,10 +260,11 @@ class Arms:
         return self._slot.rule.choose(self._context, lambda: factorisation(outer.getOperators()[1]))
 
     def _run(self, solver: Any, arm: Arm, b: Any, x: Any, *, limit: int = 0, tighten: float = 0.0,
-             nonzero: bool | None = None) -> _Ended:  # fmt: skip
+             nonzero: bool | None = None) -> Ended:  # fmt: skip
         """Solve with this arm, from x if `nonzero`; what it can't do leaves it out, unless it is the safe one."""
         began, (set_ups, spent) = perf_counter(), arm.set_ups
-        self.in_use, arm.idle = arm, 0
+        self._use(arm)
+        arm.idle = 0
         iterations, reason, cut = 0, _REFUSED, False
         try:
             arm.set_up(solver.outer)
@@ -332,7 +279,10 @@ class Arms:
         more, now = arm.set_ups
         took = perf_counter() - began - (now - spent)
         arm.ended(took, reason < 0)
-        return _Ended(iterations, reason, cut, took, more - set_ups, now - spent)
+        return Ended(iterations, reason, cut, took, more - set_ups, now - spent)
+
+    def _use(self, arm: Arm) -> None:
+        self.in_use = arm
 
     def _drop(self, arm: Arm, error: BaseException) -> None:
         """It refuses the matrix."""
@@ -340,81 +290,6 @@ class Arms:
         i = self.all.index(arm)
         if self._slot is not None and self._slot.rule is not None:
             self._slot.rule.leave_out(i)
-
-    def _keep(self, x: Any) -> None:
-        if self._guess is None:
-            self._guess = x.duplicate()
-        x.copy(self._guess)
-
-    def _finish(self, solver: Any, arm: Arm, ended: _Ended, b: Any, x: Any, guess: bool
-                ) -> tuple[bool, int, float | None]:  # fmt: skip
-        """Go on where the arm was cut off, repeat where it failed, and put the answer to the safe arm's test.
-
-        Returns whether other arms had a part in the answer, all iterations, and the digits that the arm's own lacks.
-        """
-        safe, iterations, reason, lacks = self.all[0], ended.iterations, ended.reason, None
-        if ended.cut:
-            arm = self.all[int(self._play.heir)]
-            arm.rest(arm.omega)
-            try:
-                more = self._run(solver, arm, b, x, tighten=self._play.heir_tighten, nonzero=True)
-            finally:
-                arm.rest(None)
-            iterations, reason = iterations + more.iterations, more.reason
-        if reason < 0:
-            if guess:
-                self._guess.copy(x)
-            else:
-                x.set(0.0)
-            return True, iterations + self._run(solver, safe, b, x, nonzero=guess).iterations, None
-        if arm is safe and not isinstance(safe, TunedArm):
-            return True, iterations, None
-        verdict = self._judge(solver, b, x, guess)
-        if verdict is not None and not ended.cut:
-            lacks = verdict.lacks
-        if verdict is not None and verdict.lacks > FAILS:
-            iterations += self._go_on(solver, b, x, verdict)
-            return True, iterations, lacks
-        return ended.cut, iterations, lacks
-
-    def _judge(self, solver: Any, b: Any, x: Any, guess: bool) -> Verdict | None:
-        """The answer in the user's test, as the safe arm computes it."""
-        outer, arm, safe = solver.outer, self.in_use, self.all[0]
-        unpreconditioned = int(outer.norm_type) == _UNPRECONDITIONED
-
-        def residual(P: Any, r: Any, z: Any, whose: float) -> None:
-            if unpreconditioned:
-                r.copy(z)
-            elif whose == _SAFE:
-                safe.apply_as_safe(P, r, z)
-            else:
-                arm.pc.apply(r, z)
-
-        _judging.begin()
-        verdict = self._test.judge(
-            outer, b, x, sweep=residual, omega=_OWN, omega_safe=_SAFE, tolerances=solver.given, nonzero_guess=guess,
-            guess=self._guess, before=None if arm.ksp.guess_nonzero else first_residual(arm.ksp), transposed=False,
-        )  # fmt: skip
-        _judging.end()
-        return verdict
-
-    def _go_on(self, solver: Any, b: Any, x: Any, verdict: Verdict) -> int:
-        """From an answer that fails the user's test, with the safe arm; if that fails, the answer stays."""
-        safe, last, answer = self.all[0], self.in_use, x.duplicate()
-        x.copy(answer)
-        # PETSc may measure against the first residual, which is the answer's now
-        tighten = verdict.lacks + log10(solver.given.rtol) if test_of(solver.outer).from_initial else 0.0
-        safe.rest(safe.omega_safe if isinstance(safe, TunedArm) else None)
-        try:
-            more = self._run(solver, safe, b, x, nonzero=True, tighten=tighten)
-        finally:
-            safe.rest(None)
-        if more.reason < 0:
-            answer.copy(x)
-            self.in_use = last
-            solver.inner = last.ksp
-        answer.destroy()
-        return more.iterations
 
     def _note(self, solver: Any, arm: Arm, played: Played, iterations: int, rescued: bool, decided: bool,
               own: float) -> None:  # fmt: skip

@@ -21,6 +21,7 @@ from petsc4py import PETSc
 from ..errors import MatrixError
 from ..tuning.record import Verdict
 from . import say
+from .applier import Applier
 from .clib import library
 from .tolerances import Tolerances
 from .usertest import PetscBool, test_of
@@ -46,7 +47,7 @@ def writable(b: Any) -> Iterator[None]:
             library().VecLockReadPush(handle)
 
 
-class Eisenstat:
+class Eisenstat(Applier):
     """PCEISENSTAT inside another PC.
 
     Parameters
@@ -119,9 +120,13 @@ class Eisenstat:
         A, self._A = self._A, None
         pc.setOperators(A, pc.getOperators()[1])
 
-    def apply(self, x: Any, y: Any, transposed: bool = False) -> None:
+    def apply(self, A: Any, x: Any, y: Any, omega: float) -> None:
         """What PCEISENSTAT still applies: the diagonal."""
-        (self._pc.applyTranspose if transposed else self._pc.apply)(x, y)
+        self._pc.apply(x, y)
+
+    def apply_transpose(self, A: Any, x: Any, y: Any, omega: float) -> None:
+        """Likewise."""
+        self._pc.applyTranspose(x, y)
 
     def judge(
         self, ksp: Any, b: Any, x: Any, omega: float, tolerances: Tolerances, before: float | None
@@ -144,7 +149,7 @@ class Eisenstat:
         A, P = ksp.getOperators()
         if before is None or ksp.guess_nonzero:
             P.SOR(b, r, omega, _FORWARD, 0.0, 1, 1)
-            self.apply(r, z)
+            self._pc.apply(r, z)
             norm = int(ksp.norm_type)
             before = abs(z.dot(r)) ** 0.5 if norm == _NATURAL else (r if norm == _UNPRECONDITIONED else z).norm()
         A.mult(x, r)

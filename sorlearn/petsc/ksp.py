@@ -11,8 +11,9 @@ from petsc4py import PETSc
 
 from ..options import ArmSettings
 from . import alive, delegate, reading, say, tolerances, usertest
-from .arms import Arms, InUse
+from .arms import Arms
 from .clib import library, origin
+from .in_use import InUse
 from .pc import PC
 
 #: What an inner KSP says when it is cut off: no failure that its preconditioner would repair.

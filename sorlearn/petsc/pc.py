@@ -96,7 +96,7 @@ class PC(Lending):
         self._settings = settings
         self._sweeping.configure(database, settings.asks_true)
         own = any(getattr(type(self), name) is not getattr(__class__, name) for name in _REPLACED)  # a subclass's
-        self._unattended.attach(pc, self._sweeping.sweeps, not own and self._sweeping.form is None)
+        self._unattended.attach(pc, self._sweeping.sweeps, not own and self._sweeping.plain)
         self._rescue.repairable = not database.getBool("ksp_diagonal_scale", False)
         self.omega = self._rescue.safe = settings.omega
 
@@ -113,7 +113,7 @@ class PC(Lending):
         if self._only_one:
             self.omega = 1.0
             say.only_one(self._prefix, kind)
-        self._sweeping.set_up(pc)
+        self._sweeping.applier.set_up(pc)
 
     def _let_go(self) -> None:
         self._take_back()
@@ -142,7 +142,7 @@ class PC(Lending):
             return
         self._take_back()
         session = self._tuned.session if self._tuned else None
-        for line in say.state(self._settings, self.omega, self._standing, self._sweeping.applied, session, missing()):
+        for line in say.state(self._settings, self.omega, self._standing, self._sweeping.applier, session, missing()):
             viewer.printfASCII(f"  {line}\n")
 
     # -- application
@@ -160,7 +160,7 @@ class PC(Lending):
     def preSolve(self, pc: Any, ksp: Any, b: Any, x: Any) -> None:
         """Choose ω.  Collective."""
         self._choose(pc, ksp, x)
-        self._sweeping.enter(pc, ksp, self.omega)
+        self._sweeping.applier.begin(pc, ksp, self.omega)
 
     def _choose(self, pc: Any, ksp: Any, x: Any) -> None:
         began = perf_counter()
@@ -205,7 +205,7 @@ class PC(Lending):
 
     def postSolve(self, pc: Any, ksp: Any, b: Any, x: Any) -> None:
         """Repair what a trial has left, and learn.  Collective."""
-        self._sweeping.leave(pc, ksp)
+        self._sweeping.applier.end(pc, ksp)
         if self._rescue.nested:
             return
         if self._unattended.state.running:

@@ -46,7 +46,7 @@ def only_one(prefix: str, kind: str) -> None:
     once(PETSc.COMM_WORLD, prefix, text)
 
 
-def state(settings: Any, omega: float, standing: Any, applied: str, session: Any, slow: str) -> list[str]:
+def state(settings: Any, omega: float, standing: Any, applied: Any, session: Any, slow: str) -> list[str]:
     """The lines of `-ksp_view`; `session` is None on ranks other than the first.
 
     `slow` says why every solve and iteration comes to Python, or nothing.

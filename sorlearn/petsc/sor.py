@@ -1,4 +1,4 @@
-"""Applying PETSc's SOR with a given ω: the only place where ω reaches PETSc."""
+"""Applying PETSc's SOR with a given ω."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Callable
 from petsc4py import PETSc
 
 from ..errors import MatrixError
+from .applier import Applier
 from .clib import library
 
 # MatSORType of petscmat.h; petsc4py's names for them differ between versions.
@@ -21,7 +22,7 @@ ONLY_ONE = ("seqbaij", "mpibaij")
 _factor_error = library().MatFactorGetError
 
 
-class Sweeps:
+class Sweeps(Applier):
     """Kind and number of sweeps: what `-pc_sor_*` says for a prefix.
 
     Parameters
@@ -73,12 +74,15 @@ class Sweeps:
         if passed_on or self._failure.value:
             library().PCSetFailedReason(ctypes.c_void_p(pc.handle), self._failure)
 
-    def check_transpose(self, A: Any) -> None:
-        """Raise MatrixError unless the sweeps are their own transpose, as PCSOR does."""
+    def apply(self, A: Any, x: Any, y: Any, omega: float) -> None:
+        self.sweep(A, x, y, omega)
+
+    def apply_transpose(self, A: Any, x: Any, y: Any, omega: float) -> None:
+        """The same, where the sweeps are their own transpose, as PCSOR does."""
         known, symmetric = A.isSymmetricKnown()
         if not (known and symmetric and self.kind in ("symmetric", "local_symmetric")):
             raise MatrixError(
                 "SOR has a transpose only for a symmetric matrix (MatSetOption MAT_SYMMETRIC) "
                 "and symmetric sweeps (-pc_sor_symmetric, -pc_sor_local_symmetric)"
             )
-
+        self.sweep(A, x, y, omega)

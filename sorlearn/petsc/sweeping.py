@@ -8,6 +8,7 @@ from petsc4py import PETSc
 
 from ..errors import MatrixError
 from . import say
+from .applier import Applier
 from .eisenstat import Eisenstat
 from .rescue import Rescue
 from .sor import Sweeps
@@ -25,9 +26,9 @@ class Sweeping:
     prefix : str
         Options prefix of the solver.
     sweeps : Sweeps
-        What is applied,
-    form : Eisenstat or None
-        unless it is this.
+        SOR as the user configured it.
+    applier : Applier
+        What is applied: these sweeps, or their other form.
     A : petsc4py.PETSc.Mat or None
         Preconditioning matrix of the solve under way.
     watched : bool
@@ -38,40 +39,27 @@ class Sweeping:
         self._unattended, self._rescue = unattended, rescue
         self.prefix, self.watched = "", False
         self.sweeps: Sweeps | None = None
-        self.form: Eisenstat | None = None
+        self.applier: Applier | None = None
         self.A: Any = None
         self.count_down(1)
 
     @property
-    def applied(self) -> str:
-        """In words."""
-        return str(self.form or self.sweeps)
+    def plain(self) -> bool:
+        """Whether nothing but sweeps is applied, as fast.c can."""
+        return self.applier is self.sweeps
 
     def configure(self, database: Any, in_eisenstats_form: bool) -> None:
         """Take over what the user wants applied."""
-        self.sweeps = Sweeps(database)
-        self.form = self._rescue.form = Eisenstat(self.prefix) if in_eisenstats_form else None
-
-    def set_up(self, pc: Any) -> None:
-        """The matrix is new."""
-        if self.form is not None:
-            self.form.set_up(pc)
+        self.applier = self.sweeps = Sweeps(database)
+        self._rescue.form = None
+        if in_eisenstats_form:
+            self.applier = self._rescue.form = Eisenstat(self.prefix)
 
     def reset(self) -> None:
         """Let go of the matrix."""
         self.A, self.watched = None, False
-        if self.form is not None:
-            self.form.reset()
-
-    def enter(self, pc: Any, ksp: Any, omega: float) -> None:
-        """A solve begins, with this ω."""
-        if self.form is not None:
-            self.form.begin(pc, ksp, omega)
-
-    def leave(self, pc: Any, ksp: Any) -> None:
-        """It has ended."""
-        if self.form is not None:
-            self.form.end(pc, ksp)
+        if self.applier is not None:
+            self.applier.reset()
 
     def begin(self) -> None:
         """A solve begins, or has ended: nothing is to be looked after but what fast.c does by itself."""
@@ -86,10 +74,7 @@ class Sweeping:
         if self._unattended.attached and self._swept(pc):
             return
         try:
-            if self.form is None:
-                self.sweeps.sweep(self.A or pc.getOperators()[1], x, y, self._unattended.state.omega)
-            else:
-                self.form.apply(x, y)
+            self.applier.apply(self.A or pc.getOperators()[1], x, y, self._unattended.state.omega)
         except PETSc.Error as error:
             say.explain(pc, self.prefix, self.sweeps, error)
             raise
@@ -113,13 +98,8 @@ class Sweeping:
     def apply_transpose(self, pc: Any, x: Any, y: Any) -> None:
         """y = M⁻ᵀx, for symmetric matrices and sweeps.  Collective."""
         self._rescue.applied_transpose = True
-        A = pc.getOperators()[1]
         try:
-            if self.form is None:
-                self.sweeps.check_transpose(A)
-                self.sweeps.sweep(A, x, y, self._unattended.state.omega)
-            else:
-                self.form.apply(x, y, transposed=True)
+            self.applier.apply_transpose(pc.getOperators()[1], x, y, self._unattended.state.omega)
         except (MatrixError, PETSc.Error) as error:
             say.explain(pc, self.prefix, self.sweeps, error)
             refusal = PETSc.Error(_NO_SUPPORT) if isinstance(error, MatrixError) else error  # PCSOR's code

@@ -260,7 +260,7 @@ class Rule(Remembers):
         if own is None:
             return
         self._own.note(own)
-        if self._own.count > 1 and not self._play.trial:  # the first makes what stays; trials' are among what these cost
+        if self._own.count > 1 and not self._play.trial:  # the first makes what stays; trials pay for theirs
             self._deciding += self._own.believed
         for other in self.arms:
             other.iterations.forget(IDLE)

@@ -1,0 +1,43 @@
+"""The preconditioner of the arm in use, where the outer KSP has its PC."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from petsc4py import PETSc
+
+from . import alive
+
+
+class InUse:
+    """Stands where the outer KSP has its PC, for the preconditioner of the arm in use.
+
+    Parameters
+    ----------
+    solver : KSP
+        Whose `arms` they are.
+    """
+
+    def __init__(self, solver: Any) -> None:
+        self._solver = solver
+
+    def setUp(self, pc: Any) -> None:
+        """Each arm sets itself up."""
+
+    def destroy(self, pc: Any) -> None:
+        """The end of the PC, or of its Python context."""
+        alive.leave(pc)
+
+    def apply(self, pc: Any, x: Any, y: Any) -> None:
+        """y = M⁻¹x.  Collective."""
+        self._solver.arms.in_use.pc.apply(x, y)
+
+    def applyTranspose(self, pc: Any, x: Any, y: Any) -> None:
+        """y = M⁻ᵀx.  Collective."""
+        self._solver.arms.in_use.pc.applyTranspose(x, y)
+
+    def view(self, pc: Any, viewer: Any) -> None:
+        """What `-ksp_view` shows of the arms."""
+        if self._solver.arms is not None and viewer.getType() == PETSc.Viewer.Type.ASCII:
+            for line in self._solver.arms.state():
+                viewer.printfASCII(f"  {line}\n")
