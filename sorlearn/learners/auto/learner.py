@@ -14,7 +14,7 @@ from .features import Features
 
 OPTIMISM = 0.4  # standard deviations of the members' disagreement that a choice hopes for
 TIE = 0.002  # relative costs this close are one and the same
-REACH = 18  # steps that a choice may go beyond what has been tried
+FIRST, REACH = 18, 6  # steps that the first choice may go from the safe one, and others beyond what has been tried
 FOLLOWED = 0.5  # change of u up to which a moving ρ is followed without a choice
 SETTLED, SPARE = 100, 4  # rounds after which what was foreseen is learned from only one time in so many
 
@@ -36,7 +36,7 @@ class Auto(Learner):
     deviations of the members' predictions.
 
     The safe ω comes first; what it costs is weighed against theory, for where it is cheap there is little to gain.
-    After that choices go only `REACH` steps beyond what has been tried.
+    After that the first choice goes as far as `FIRST` steps, as theory says, and others `REACH` beyond what was tried.
 
     Memory and time a solve are constant.  There is no regret statement: the design is empirical, its constants are
     tuned on the sequences of ``benchmarks/learning.py``, which measures it.
@@ -105,7 +105,8 @@ class Auto(Learner):
         """Means, and the choices that are as good as the best."""
         self.mean, deviation = self.bank.predict()
         score = np.exp(self.mean - OPTIMISM * deviation)
-        first, last = max(self.low - REACH, 0), self.high + REACH + 1
+        reach = FIRST if self.low == self.high else REACH
+        first, last = max(self.low - reach, 0), self.high + reach + 1
         np.less_equal(score, score[first:last].min() * (1.0 + TIE), out=self.best)
         self.best[:first] = self.best[last:] = False
         self.predicted = True
