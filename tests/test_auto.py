@@ -7,6 +7,7 @@ import pytest
 
 from sorlearn.learners import NO_CONTEXT, Context, MatrixFeatures, Space
 from sorlearn.learners.auto import Auto
+from sorlearn.learners.auto.learner import FIRST, REACH
 from sorlearn.tuning.baseline import Baseline
 
 SPACE = Space(omega_min=0.75, omega_max=1.976, least=0.0)
@@ -50,6 +51,18 @@ def grid_costs(rho):
 
 def test_starts_at_the_safe_omega():
     assert make().choose(features(0.9)).omega == 1.0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_only_the_first_choice_goes_far_beyond_what_has_been_tried(seed):
+    learner, rng, beyond = make(seed), np.random.default_rng(seed), []
+    for _ in range(40):
+        low, high = learner.low, learner.high
+        choice = learner.choose(features(0.999))
+        beyond.append(max(low - choice.index, choice.index - high, 0))
+        learner.update(choice, krylov(choice.omega, 0.999) * np.exp(rng.standard_normal()))
+    far = [steps for steps in beyond if steps]
+    assert REACH < far[0] <= FIRST and max(far[1:], default=0) <= REACH
 
 
 def test_near_the_best_with_a_true_context():
