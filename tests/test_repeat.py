@@ -149,7 +149,8 @@ def test_state_round_trip():
     assert decided(again, 20, omega=1.7) == decided(repeats, 20, omega=1.7)
 
 
-@pytest.mark.parametrize("damage", [{"left": "x"}, {"stretch": math.nan}, {"u": math.inf}, {"cost": None}])
+@pytest.mark.parametrize("damage", [{"left": "x"}, {"stretch": math.nan}, {"u": math.inf}, {"cost": None},
+                                    {"dearness": 0.0}])  # fmt: skip
 def test_damaged_state_is_refused(damage):
     with pytest.raises((KeyError, TypeError, ValueError)):
         Repeats().restore({**Repeats().state(), **damage})

@@ -158,3 +158,5 @@ class Repeats:
             if not isfinite(value):
                 raise ValueError(f"{name} isn't finite")
             setattr(self, name, value)
+        if self.dearness <= 0.0:
+            raise ValueError("dearness isn't a ratio")
