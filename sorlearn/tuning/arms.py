@@ -24,8 +24,8 @@ from ..learners.state import Remembers
 from .arm import COLD, NOISE, PRIOR, Arm, Clocks, basis
 from .play import Play, Played
 
-#: Solves of the safe arm that trials may cost in advance of their share.
-ADVANCE = 0.8
+#: Solves of the safe arm that trials may cost in advance of their share; likewise where the matrix stays.
+ADVANCE, STAYING = 0.8, 1.5
 #: A trial is cut off at so many times the incumbent, any other play of a bold arm at so many times what is expected.
 CUT, LOOSE = 1.5, 4.0
 #: Trials are for arms that may cost less than the incumbent by this share; an arm replaces another from this share on.
@@ -197,9 +197,10 @@ class Rule(Remembers):
         hopeful = (hoped < (1.0 - GAIN) * incumbent) & np.isfinite(expected.cost)
         hopeful[self._incumbent] = False
         price = expected.due + np.minimum(solving, CUT * incumbent)
-        untried = np.array([not arm.tried for arm in self.arms])
         beyond = self._beyond(solving, incumbent)
-        beyond[untried] = np.maximum(beyond[untried], 0.0)  # what it may save is a guess
+        if self._changes:  # one set-up doesn't serve for long, so what an untried arm may save is a guess
+            untried = np.array([not arm.tried for arm in self.arms])
+            beyond[untried] = np.maximum(beyond[untried], 0.0)
         excess = expected.due + beyond + 2.0 * self._own.believed  # decided, and the next
         left = self._allowance() - max(self._lost, self._behind)
         affordable = np.flatnonzero(hopeful & (excess <= left))
@@ -216,7 +217,12 @@ class Rule(Remembers):
 
     def _allowance(self) -> float:
         """Seconds by which trials may exceed what the incumbent takes, and all solves what the safe arm takes."""
-        return ADVANCE * self._once() + self._share * self._spent
+        return (ADVANCE if self._changes else STAYING) * self._once() + self._share * self._spent
+
+    @property
+    def _changes(self) -> bool:
+        """Whether the matrix changes from solve to solve, rather than stays."""
+        return self._changing > 0.5
 
     def _beyond(self, solving: np.ndarray, incumbent: float) -> np.ndarray:
         """Seconds, without set-ups, that trials are expected to take beyond the incumbent; all of theirs if cut."""
