@@ -201,10 +201,15 @@ class Rule(Remembers):
         if self._changes:  # one set-up doesn't serve for long, so what an untried arm may save is a guess
             untried = np.array([not arm.tried for arm in self.arms])
             beyond[untried] = np.maximum(beyond[untried], 0.0)
-        excess = expected.due + beyond + 2.0 * self._own.believed  # decided, and the next
+        excess = expected.due + beyond + self._decisions
         left = self._allowance() - max(self._lost, self._behind)
         affordable = np.flatnonzero(hopeful & (excess <= left))
         return int(affordable[np.argmin(price[affordable])]) if len(affordable) else None
+
+    @property
+    def _decisions(self) -> float:
+        """Seconds of deciding for a trial, and again after it."""
+        return 2.0 * self._own.believed
 
     def _owed(self) -> float:
         """Seconds that deciding, once more, will have taken beyond its share."""
@@ -250,7 +255,7 @@ class Rule(Remembers):
             doubted = self._expected.cost[0] * exp(DOUBT * self._expected.deviation[0])
             self._behind += played.total - float(doubted)
         if self._play.trial:
-            taken = played.total + 2.0 * self._own.believed
+            taken = played.total + self._decisions
             self._lost = max(self._lost + taken - float(self._expected.cost[self._incumbent]), 0.0)
         if played.failed:
             if i:

@@ -10,8 +10,8 @@ from .bins import u_of
 #: Until the run has shown what they take, in seconds: deciding and learning in a loop of solves that leaves no cache
 #: warm; and the parts of an iteration, callbacks and a nonzero's way from memory.
 DECISION, CALLBACK, NONZERO = 400e-6, 1.0e-6, 2.2e-9
-#: Solves that measuring their ratio would have to say otherwise in, and weight of the newest of many; the powers of two
-#: by which it has to be off what is reckoned with before that changes, as clocks are to change choices seldom.
+#: Measurements that the supposed ratio of the two counts for, and the least weight of a new one; powers of two by which
+#: what is measured has to be off what is reckoned with before that changes: clocks are to change choices seldom.
 PRIOR, NEWEST, OFF = 16, 0.03, 1.0
 #: Share of the time of the solves that deciding may take.
 SHARE = 0.02
