@@ -51,10 +51,9 @@ class Sweeping:
     def configure(self, database: Any, in_eisenstats_form: bool) -> None:
         """Take over what the user wants applied."""
         self.applier = self.sweeps = Sweeps(database)
-        self._apply, self._rescue.form = self.sweeps.sweep, None  # every iteration comes here without the C file
+        self._rescue.form = None
         if in_eisenstats_form:
             self.applier = self._rescue.form = Eisenstat(self.prefix)
-            self._apply = self.applier.apply
 
     def reset(self) -> None:
         """Let go of the matrix."""
@@ -75,7 +74,7 @@ class Sweeping:
         if self._unattended.attached and self._swept(pc):
             return
         try:
-            self._apply(self.A or pc.getOperators()[1], x, y, self._unattended.state.omega)
+            self.applier.apply(self.A or pc.getOperators()[1], x, y, self._unattended.state.omega)
         except PETSc.Error as error:
             say.explain(pc, self.prefix, self.sweeps, error)
             raise
