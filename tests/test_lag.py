@@ -15,8 +15,12 @@ from systems import fill, from_options, laplacian, random_rhs, true_residual
 from test_positions import build
 
 from sorlearn.errors import OptionError
+from sorlearn.petsc import fast
+from sorlearn.petsc.delegate import cancel_monitors
 from sorlearn.petsc.likeness import Likeness
+from sorlearn.petsc.upkeep import Upkeep
 
+pytestmark = pytest.mark.both_ways
 N = 16
 _numbers = itertools.count()
 _INDEFINITE = int(PETSc.KSP.ConvergedReason.DIVERGED_INDEFINITE_PC)
@@ -41,6 +45,7 @@ PCS = {
 REUSED = tuple(kind for kind in PCS if kind not in ("default", "icc", "composite"))
 #: On one rank PCREDUNDANT sets itself up for changed matrices, whatever it is told.
 DIRECT = "-pc_type cholesky" if PETSc.COMM_WORLD.getSize() == 1 else PCS["redundant"]
+GAMG = "-pc_type gamg -pc_gamg_reuse_interpolation 0"
 SYMMETRIC = {"cholesky": "-pc_type cholesky", "icc": "-pc_type icc -pc_factor_levels 1"}
 
 
@@ -176,6 +181,86 @@ def test_a_matrix_that_hardly_changes_is_not_set_up_for_again(worth_twenty):
         assert true_residual(A, b, x) < 1e-5
     tally = context(ksp).tally
     assert tally.set_ups < 5 and tally.solves == 40
+
+
+@pytest.fixture
+def hopeless(monkeypatch):
+    """Nothing good is expected of any set-up for another matrix, and next to nothing may be lost by trying one."""
+    monkeypatch.setattr("sorlearn.tuning.lag.SHARE", 1e-9)
+    monkeypatch.setattr("sorlearn.tuning.lag.Renewal._expected", lambda self: np.inf)
+
+
+@pytest.mark.parallel(1, 2)
+@pytest.mark.parametrize("typed", [PCS["redundant"], PCS["icc"], PCS["asm"], GAMG])
+def test_where_all_matrices_are_unlike_solves_are_set_up_for_without_python(
+    hopeless, worth_twenty, tmp_path, typed, monkeypatch
+):
+    path, seen = tmp_path / "journal", []
+    monkeypatch.setattr(Upkeep, "begin", lambda self, begin=Upkeep.begin: seen.append(0) or begin(self))
+    A, shifts = laplacian(N), [-(10.0 ** (t % 3)) for t in range(60)]
+    ksp = lagged(A, typed, lag_journal=path)
+    found = histories(ksp, A, shifts)
+    assert found == histories(plain(A, typed), A, shifts)
+    ksp.destroy()
+    assert len(seen) < 20 if fast.library() else len(seen) == 60
+    if PETSc.COMM_WORLD.getRank() == 0:
+        entries = [json.loads(line) for line in path.read_text().splitlines()]
+        assert [entry["solve"] for entry in entries] == list(range(1, 61))
+        assert all(entry["age"] == 1 and 0 < entry["iterations"] <= entry["applications"] for entry in entries)
+
+
+@pytest.mark.parallel(1, 2)
+@pytest.mark.parametrize("errors", [False, True])
+def test_what_fails_there_is_repaired_all_the_same(hopeless, worth_twenty, errors):
+    """GAMG's interpolation of diagonally dominant matrices is of no use for a Laplacian."""
+    A = laplacian(30)
+    ksp = lagged(A, "-pc_type gamg -pc_gamg_reuse_interpolation 1", ksp_norm_type="unpreconditioned")
+    ksp.setErrorIfNotConverged(errors)
+    histories(ksp, A, [-100.0 - t for t in range(20)], n=30)
+    assert bool(context(ksp)._unattended.state.left) is bool(fast.library())
+    fill(A, 30)
+    ksp.setOperators(A)
+    b, x = random_rhs(A)
+    ksp.setInitialGuessNonzero(True)
+    ksp.solve(b, x)
+    assert ksp.getConvergedReason() > 0 and ksp.getErrorIfNotConverged() is errors
+    assert true_residual(A, b, x) < 1e-5
+    assert context(ksp).tally.solves == 21
+
+
+@pytest.mark.parallel(1, 2)
+def test_what_changes_there_is_heard_of(hopeless, worth_twenty):
+    """The same matrix again, another solver's matrix, an error in a solve, and what the user types at last."""
+    A = laplacian(N)
+    ksp, native = (make(A, DIRECT, ksp_norm_type="unpreconditioned") for make in (lagged, plain))
+
+    def both(shifts, **how):
+        assert histories(ksp, A, shifts, **how) == histories(native, A, shifts, **how)
+
+    def break_off(*_):
+        raise RuntimeError
+
+    unlike = [-(10.0 ** (t % 3)) for t in range(20)]
+    both(unlike)
+    for seed in range(2):
+        ksp.solve(*random_rhs(A, seed))
+    assert (context(ksp).tally.set_ups, context(ksp).tally.solves) == (21, 22)
+    both(unlike)
+    ksp.setMonitor(break_off)
+    with pytest.raises((RuntimeError, PETSc.Error)):
+        histories(ksp, A, unlike[:1])
+    cancel_monitors(ksp)
+    both(unlike)
+    both(unlike, told=False)
+    ksp.setFromOptions()
+    both(unlike)
+    B = laplacian(N // 2)
+    for solver in (ksp, native):
+        solver.reset()
+        solver.setOperators(B)
+    b, x = random_rhs(B)
+    ksp.solve(b, x)
+    assert true_residual(B, b, x) < 1e-5
 
 
 @pytest.mark.parallel(1, 2)

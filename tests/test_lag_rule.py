@@ -57,10 +57,14 @@ def cases(fresh):
 def play(case, worth, every=0):
     """Total applications, set-ups included, and what was counted."""
     tally = Tally()
-    rule, old, total = Renewal(every, tally), None, 0.0
+    rule, old, total, resting = Renewal(every, tally), None, 0.0, 0
     for new in range(SOLVES):
         rule.worth = worth
-        if old is None or rule.due(case.seen(old, new) if case.seen else None):
+        if resting:
+            old, resting = new, resting - 1
+            rule.rested()
+            total += worth
+        elif old is None or rule.due(case.seen(old, new) if case.seen else None):
             old = new
             rule.renewed()
             total += worth
@@ -72,6 +76,7 @@ def play(case, worth, every=0):
             old, cost = new, case.cost(new, new)
         rule.spent(cost, kept=old != new)
         total += cost
+        resting = resting or rule.rest()
     return total, tally
 
 
@@ -98,6 +103,14 @@ def test_a_fixed_lag_is_kept_to(lag):
     _, tally = play(cases(20)["all unlike"], 5, lag)
     assert tally.set_ups == -(-SOLVES // lag)
     assert tally.rescued == 0
+
+
+def test_where_keeping_never_pays_hardly_anybody_asks(monkeypatch):
+    asked = []
+    monkeypatch.setattr(Renewal, "due", lambda self, distance, due=Renewal.due: asked.append(0) or due(self, distance))
+    total, tally = play(cases(5)["all unlike"], 20)
+    assert len(asked) < SOLVES / 10
+    assert tally.solves == SOLVES and total < 1.03 * SOLVES * 25
 
 
 def test_a_jump_is_foreseen_where_one_like_it_was_dear():

@@ -1,6 +1,7 @@
 /*
-   Solves of sorlearn.PC in which there is nothing to decide, without Python: its sweeps, solves that repeat a decision
-   while omega follows the matrix, and solves in which omega is held.
+   Solves in which there is nothing to decide, without Python.  Of sorlearn.PC: its sweeps, solves that repeat a decision
+   while omega follows the matrix, and solves in which omega is held.  Of sorlearn.Lag: applications of the wrapped PC,
+   and solves that are all set up for.
 
    These functions stand in for petsc4py's in the operations of a Python PC and call those wherever Python has to decide,
    judge or repair.  What is known of a PC, `State`, is memory of fast.py's, which has the same structure.
@@ -32,7 +33,13 @@ struct State {
   /* the matrix type that has been set up; the KSP that the following is said of; whether omega is held in it */
   char    kind[64];
   int64_t solver, norm, holds;
-  /* a decision: solves that may repeat it, with so many iterations; how many may where omega can't follow */
+  /* the wrapped PC, which is applied for the sweeps; seconds that setting it up took; whether that was since the last
+     solve, and its applications in this one */
+  PC      inner;
+  double  set_up;
+  int64_t wraps, fresh, applications;
+  /* a decision: solves that may repeat it, with so many iterations; how many may where omega can't follow; omega is 0
+     or 1 in solves of the wrapped PC, for a set-up that was kept or made from nothing */
   int64_t left, patience;
   double  chosen, least, most, safe, fallback;
   int64_t repairable, limit, early;
@@ -54,7 +61,7 @@ struct State {
   double  seconds;
   struct {
     double  omega, seconds;
-    int64_t iterations, reason;
+    int64_t iterations, reason, applications;
   } kept[KEPT];
 };
 
@@ -154,9 +161,37 @@ static void Watch(State *state)
   }
 }
 
-static PetscErrorCode Apply(PC pc, Vec x, Vec y)
+/* Make the wrapped PC's PCFailedReason the PC's: KSPs ask for it. */
+static PetscErrorCode PassOnFailure(State *state, PC pc)
 {
-  State         *state = Of(pc);
+  PCFailedReason reason, before;
+  PetscFunctionBegin;
+  PetscCall(PCGetFailedReason(state->inner, &reason));
+  PetscCall(PCGetFailedReason(pc, &before));
+  if (reason != before) PetscCall(PCSetFailedReason(pc, reason));
+  PetscFunctionReturn(0);
+}
+
+/* As Wrapped: what was put off till the first application is set up then, and stays when the matrix changes in place. */
+static PetscErrorCode ApplyWrapped(State *state, PC pc, Vec x, Vec y)
+{
+  PetscLogDouble now;
+  PetscFunctionBegin;
+  if (state->countdown == 1) PetscCall(PetscTime(&state->began));
+  PetscCall(PCApply(state->inner, x, y));
+  state->applications++;
+  if (state->countdown == 1) {
+    PetscCall(PetscTime(&now));
+    state->elapsed = now - state->began;
+  }
+  if (state->inner->reusepreconditioner) PetscFunctionReturn(0);
+  PetscCall(PCSetReusePreconditioner(state->inner, PETSC_TRUE));
+  PetscCall(PassOnFailure(state, pc));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode Sweep(State *state, PC pc, Vec x, Vec y)
+{
   PetscErrorCode code;
   PetscFunctionBegin;
   code = MatSOR(pc->pmat, x, state->omega, (MatSORType)state->flags, state->shift, state->its, state->lits, y);
@@ -166,6 +201,15 @@ static PetscErrorCode Apply(PC pc, Vec x, Vec y)
     PetscCall(Entered(state, code));
   }
   PetscCall(MatFactorGetError(pc->pmat, (MatFactorError *)&pc->failedreason)); /* as PCSOR */
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode Apply(PC pc, Vec x, Vec y)
+{
+  State         *state = Of(pc);
+  PetscErrorCode code;
+  PetscFunctionBegin;
+  PetscCall((state->wraps ? ApplyWrapped : Sweep)(state, pc, x, y));
   if (state->countdown && !--state->countdown) {
     if (state->running) Watch(state);
     else {
@@ -187,11 +231,33 @@ static PetscErrorCode ApplyTranspose(PC pc, Vec x, Vec y)
   PetscFunctionReturn(0);
 }
 
+/* As Wrapped.set_up, where solves are all set up for. */
+static PetscErrorCode SetUpWrapped(State *state, PC pc)
+{
+  PetscLogDouble began, now;
+  PetscFunctionBegin;
+  PetscCall(PetscTime(&began));
+  PetscCall(PCSetReusePreconditioner(state->inner, PETSC_FALSE));
+  PetscCall(PCSetOperators(state->inner, pc->mat, pc->pmat));
+  PetscCall(PCSetUp(state->inner));
+  PetscCall(PCSetUpOnBlocks(state->inner));
+  PetscCall(PassOnFailure(state, pc));
+  PetscCall(PetscTime(&now));
+  state->set_up = now - began;
+  state->fresh  = 1;
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode SetUp(PC pc)
 {
   State      *state = Of(pc);
   const char *kind;
   PetscFunctionBegin;
+  if (state->wraps) {
+    if (state->left > 0 && state->inner) PetscCall(SetUpWrapped(state, pc));
+    else PetscCall(Entered(state, state->setup(pc)));
+    PetscFunctionReturn(0);
+  }
   PetscCall(MatGetType(pc->pmat, &kind));
   if (!kind || strcmp(kind, state->kind)) PetscCall(Entered(state, state->setup(pc)));
   PetscFunctionReturn(0);
@@ -284,6 +350,7 @@ static PetscErrorCode Prepare(State *state, KSP ksp, Vec x)
   state->omega      = state->chosen;
   state->running    = 1;
   state->limited    = state->transposed = 0;
+  state->fresh      = state->applications = 0;
   state->tight_rtol = state->rtol = ksp->rtol;
   state->tight_atol = state->atol = ksp->abstol;
   if (ksp->rtol >= 0.0 && ksp->rtol < 1.0)
@@ -310,7 +377,11 @@ static PetscErrorCode PreSolve(PC pc, KSP ksp, Vec b, Vec x)
     if (state->holds) PetscFunctionReturn(0);
     if (state->left > 0) {
       known = (PetscBool)(!state->running && (!state->test || (void *)ksp->converged == state->test));
-      PetscCall(Follow(state, pc->pmat, known, &known));
+      if (!state->wraps) PetscCall(Follow(state, pc->pmat, known, &known));
+      else {
+        PetscCall(PCSetUp(pc)); /* KSP leaves it to the first application where the matrix has changed in place */
+        known = (PetscBool)(known && state->fresh && !pc->reusepreconditioner);
+      }
     }
     if (Repairs(state) && !ksp->guess_zero && !state->guess) known = PETSC_FALSE;
   }
@@ -325,18 +396,20 @@ static PetscErrorCode PostSolve(PC pc, KSP ksp, Vec b, Vec x)
   PetscLogDouble now;
   PetscFunctionBegin;
   if (state->holds && Known(state, ksp)) PetscFunctionReturn(0);
-  if (state->running && ksp == state->ksp) {
+  if (state->running) {
+    if (ksp != state->ksp) PetscFunctionReturn(0); /* inside the solve under way: Chebyshev's estimate */
     PetscCall(PetscTime(&now));
-    state->elapsed = now - state->began;
+    state->elapsed = now - state->began + state->set_up;
     PetscCall(sorlearn_give_back(state));
     if (ksp->reason > 0 && ksp->reason < 5 && ksp->its >= state->least && ksp->its <= state->most) {
       state->running = state->countdown = 0;
       state->left--;
       if (state->solves < KEPT) {
-        state->kept[state->solves].omega      = state->omega;
-        state->kept[state->solves].seconds    = state->elapsed;
-        state->kept[state->solves].iterations = ksp->its;
-        state->kept[state->solves].reason     = ksp->reason;
+        state->kept[state->solves].omega        = state->omega;
+        state->kept[state->solves].seconds      = state->elapsed;
+        state->kept[state->solves].iterations   = ksp->its;
+        state->kept[state->solves].reason       = ksp->reason;
+        state->kept[state->solves].applications = state->applications;
       }
       state->solves++;
       state->iterations += ksp->its;

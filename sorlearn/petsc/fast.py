@@ -27,7 +27,7 @@ KEPT = 256
 class Kept(ctypes.Structure):
     """A solve that has repeated a decision."""
 
-    _fields_ = [*_fields(_real, "omega seconds"), *_fields(_integer, "iterations reason")]
+    _fields_ = [*_fields(_real, "omega seconds"), *_fields(_integer, "iterations reason applications")]
 
 
 class State(ctypes.Structure):
@@ -38,7 +38,10 @@ class State(ctypes.Structure):
         *_fields(_real, "omega shift"),
         *_fields(_integer, "flags its lits countdown swept error"),
         ("kind", ctypes.c_char * 64),
-        *_fields(_integer, "solver norm holds left patience"),
+        *_fields(_integer, "solver norm holds"),
+        ("inner", _pointer),
+        ("set_up", _real),
+        *_fields(_integer, "wraps fresh applications left patience"),
         *_fields(_real, "chosen least most safe fallback"),
         *_fields(_integer, "repairable limit early"),
         *_fields(_real, "tighten_rtol tighten_atol least_rtol"),

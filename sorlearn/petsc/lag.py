@@ -17,12 +17,15 @@ from ..tuning.registry import kin
 from . import alive, position, reading
 from .rescue import Rescue
 from .say import say
+from .unattended import UnattendedUpkeep, overrides
 from .upkeep import Upkeep
 from .wrapped import Wrapped, reuses
 
 _MAX_IT = int(PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT)
 #: What a solve is decided to be made with, as `Decision` and `Rescue` have it.
 _KEPT, _FRESH = 0.0, 1.0
+#: A set-up that was only renewed: a fresh one, made from nothing, repairs what fails with it.
+_RENEWED = Decision(_KEPT, _FRESH)
 _tallies: dict[str, records.Tally] = {}
 
 
@@ -57,14 +60,14 @@ class Lag:
         self.position = "not solved with so far"
         self.tally = records.Tally()
         self._prefix, self._settings, self._read = "", LagSettings(), False
-        self._upkeep, self._rescue = self._new_upkeep(), Rescue()
+        self._unattended, self._rescue = UnattendedUpkeep(), Rescue()
+        self._upkeep = self._new_upkeep()
         self._log: records.Log | None = None
         self._active = self._seen = self._anew = False
-        self._mark = 0  # the application that is looked after; none if it is past
         self._ksp: tuple[int, int] = (0, 0)
 
     def _new_upkeep(self) -> Upkeep:
-        return Upkeep(self._settings.solves, self.tally, Wrapped(*self._wrapped_as))
+        return Upkeep(self._settings.solves, self.tally, Wrapped(*self._wrapped_as), self._unattended.state)
 
     @property
     def set_ups(self) -> tuple[int, float]:
@@ -86,7 +89,9 @@ class Lag:
                 self._report(settings)
             self.reset(pc)
         elif self._upkeep.wrapped.pc is not None:
+            self._take_back()
             self._upkeep.wrapped.pc.setFromOptions()
+        self._unattended.attach(pc, not overrides(self, __class__))
 
     def _report(self, settings: LagSettings) -> None:
         if settings.summary:
@@ -101,13 +106,15 @@ class Lag:
         if not self._read:
             self.setFromOptions(pc)
         alive.enter(pc)
+        self._take_back()
         if not self._seen:
             self._count(None)
-        self._mark = 0
+        self._unattended.state.countdown = 1
         self._upkeep.matrix_changed(pc)
 
     def reset(self, pc: Any) -> None:
         """Let go of all that belongs to a matrix."""
+        self._take_back()
         self._rescue.reset()
         self._upkeep.destroy()
         self._upkeep = self._new_upkeep()
@@ -116,10 +123,12 @@ class Lag:
     def destroy(self, pc: Any) -> None:
         """The end of the PC, or of its Python context."""
         self.reset(pc)
+        self._unattended.detach(pc)
         alive.leave(pc)
 
     def view(self, pc: Any, viewer: Any) -> None:
         """What `-ksp_view` shows."""
+        self._take_back()
         if viewer.getType() == PETSc.Viewer.Type.ASCII:
             for line in self._state():
                 viewer.printfASCII(f"  {line}\n")
@@ -159,15 +168,22 @@ class Lag:
         self._apply(pc, self._upkeep.wrapped.pc.applySymmetricRight, x, y)
 
     def _apply(self, pc: Any, method: Callable[[Any, Any], None], x: Any, y: Any) -> None:
-        upkeep = self._upkeep
-        watched = upkeep.applications == self._mark
+        state = self._unattended.state
+        if state.swept:  # fast.c has applied it
+            self._look_after(pc, state.elapsed)
+            return
+        watched = state.countdown == 1
         began = perf_counter() if watched else 0.0
         method(x, y)
-        upkeep.applications += 1
+        state.applications += 1
+        state.countdown -= state.countdown > 0
         if watched:
-            upkeep.applied(pc, perf_counter() - began, not self._active)
-            again = self._rescue.watch() if self._active else 1
-            self._mark = upkeep.applications - 1 + again if again else -1
+            self._look_after(pc, perf_counter() - began)
+
+    def _look_after(self, pc: Any, seconds: float) -> None:
+        """An application that took this long calls for a look."""
+        self._upkeep.applied(pc, seconds, not self._active)
+        self._unattended.state.countdown = self._rescue.watch() if self._active else 1
 
     # -- around a solve
 
@@ -175,12 +191,13 @@ class Lag:
         """Keep what a repair would need.  Collective."""
         rescue, upkeep = self._rescue, self._upkeep
         if rescue.nested:
-            self._mark = 0
+            self._unattended.state.countdown = 1
             upkeep.start_over(pc, self._anew)
             return
         if position.estimates_eigenvalues(ksp):
             return
         rescue.give_back()
+        self._take_back()
         self._active = self._seen = self._sees(ksp)
         if not self._active:
             return
@@ -190,7 +207,7 @@ class Lag:
             upkeep.kept = True
         else:
             upkeep.solve_begins(pc)
-        self._mark = 0
+        self._unattended.state.countdown = 1
         upkeep.begin()
         rescue.prepare(ksp, x, Decision(_FRESH, _FRESH) if reused else self._decision())
 
@@ -214,18 +231,42 @@ class Lag:
 
     def postSolve(self, pc: Any, ksp: Any, b: Any, x: Any) -> None:
         """Repair what a kept set-up has left, and count.  Collective."""
-        rescue, upkeep = self._rescue, self._upkeep
-        if rescue.nested or not self._active or position.estimates_eigenvalues(ksp):
+        rescue, upkeep, state = self._rescue, self._upkeep, self._unattended.state
+        if rescue.nested:
             return
-        upkeep.ended()
+        if state.running:
+            self._resume()
+        elif self._active and not position.estimates_eigenvalues(ksp):
+            upkeep.ended()
+        else:
+            return
         rescue.give_back()
         reason = ksp.getConvergedReason()
         self._anew = reason < 0 and (reason != _MAX_IT or not upkeep.kept)
         try:
             outcome = rescue.finish(ksp, b, x, None)
         finally:
-            self._active, self._mark = False, -1
+            self._active, state.countdown = False, 0
         self._count(outcome)
+        if not self.guarded and not reuses(pc) and (solves := upkeep.rule.rest()) and self._unattended.attached:
+            self._unattended.rest(ksp, rescue, _RENEWED, solves)
+
+    def _resume(self) -> None:
+        """Go on where fast.c has left a solve that isn't what it should be."""
+        applications = self._unattended.state.applications
+        self._take_back_solves()
+        self._upkeep.applications = applications
+        self._upkeep.resume(self._unattended.take_over(self._rescue, _RENEWED))
+
+    def _take_back(self) -> None:
+        """Account for solves that have gone by without Python, and have it called again."""
+        self._take_back_solves()
+        self._unattended.stop()
+
+    def _take_back_solves(self) -> None:
+        for record in self._unattended.take_back(self._upkeep, self._log is not None):
+            assert self._log is not None
+            self._log.write(record)
 
     def _count(self, outcome: Any) -> None:
         record = self._upkeep.count(outcome, self._log is not None)

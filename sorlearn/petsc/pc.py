@@ -20,12 +20,10 @@ from .sor import ONLY_ONE
 from .standing import Standing
 from .sweeping import Sweeping
 from .tuned import Tuned
-from .unattended import Unattended
+from .unattended import Unattended, overrides
 
 #: KSPConvergedReason of a trust region: STEP_LENGTH (or a constraint), NEG_CURVE.
 _REGION = (5, 6)
-#: Callbacks that fast.c stands in for, unless a subclass has its own.
-_REPLACED = ("setUp", "apply", "applyTranspose", "preSolve", "postSolve")
 
 
 class PC(Lending):
@@ -95,8 +93,8 @@ class PC(Lending):
             self._let_go()
         self._settings = settings
         self._sweeping.configure(database, settings.asks_true)
-        own = any(getattr(type(self), name) is not getattr(__class__, name) for name in _REPLACED)  # a subclass's
-        self._unattended.attach(pc, self._sweeping.sweeps, not own and self._sweeping.plain)
+        wanted = self._sweeping.plain and not overrides(self, __class__)
+        self._unattended.sweep(pc, self._sweeping.sweeps, wanted)
         self._rescue.repairable = not database.getBool("ksp_diagonal_scale", False)
         self.omega = self._rescue.safe = settings.omega
 

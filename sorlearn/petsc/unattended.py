@@ -7,18 +7,28 @@ from typing import Any
 
 from petsc4py import PETSc
 
+from ..records.lag import LagRecord
+from ..tuning.decision import Decision
 from ..tuning.record import Outcome, Passed, Solve
 from . import fast
 from .context import identity
 from .rescue import Rescue
 from .sor import Sweeps
 from .tuned import Tuned
+from .upkeep import Upkeep
 
 #: PETSC_ERR_PYTHON of either version: behind that is an exception of the application's.
 _PYTHON = (-1, 101)
+#: Callbacks that fast.c stands in for, unless a subclass has its own.
+_REPLACED = ("setUp", "apply", "applyTranspose", "preSolve", "postSolve")
 
 
-class Unattended:
+def overrides(context: Any, kind: type) -> bool:
+    """Whether a PC's Python context is of a subclass that has callbacks of its own, which fast.c would pass by."""
+    return any(getattr(type(context), name) is not getattr(kind, name) for name in _REPLACED)
+
+
+class Attached:
     """One PC's share in fast.c, where that is there.
 
     Attributes
@@ -33,14 +43,11 @@ class Unattended:
         self.state = fast.State()
         self.attached = False
 
-    def attach(self, pc: Any, sweeps: Sweeps, wanted: bool) -> None:
-        """Have C sweep, and call Python for the rest, where that is wanted."""
-        state = self.state
+    def attach(self, pc: Any, wanted: bool) -> None:
+        """Have C do what it can by itself, and call Python for the rest, where that is wanted."""
         self.stop()
-        state.kind, state.countdown = b"", 0
-        state.flags, state.shift, state.its, state.lits = sweeps.flags, sweeps.shift, sweeps.its, sweeps.lits
         if wanted and fast.library() and not self.attached:
-            fast.call("sorlearn_attach", ctypes.c_void_p(pc.handle), ctypes.byref(state))
+            fast.call("sorlearn_attach", ctypes.c_void_p(pc.handle), ctypes.byref(self.state))
             self.attached = True
         elif not wanted:
             self.detach(pc)
@@ -58,14 +65,26 @@ class Unattended:
             fast.call("sorlearn_give_back", ctypes.byref(self.state))
             self.state.running = 0
 
+    def name(self, ksp: Any) -> None:
+        """It is this KSP that all is said of."""
+        self.state.solver, self.state.norm = identity(ksp), int(ksp.norm_type)
+
+
+class Unattended(Attached):
+    """Sweeps, and solves that repeat a decision."""
+
+    def sweep(self, pc: Any, sweeps: Sweeps, wanted: bool) -> None:
+        """Have C sweep, and call Python for the rest, where that is wanted."""
+        state = self.state
+        state.kind, state.countdown = b"", 0
+        state.flags, state.shift, state.its, state.lits = sweeps.flags, sweeps.shift, sweeps.its, sweeps.lits
+        self.attach(pc, wanted)
+
     def hold(self, ksp: Any) -> None:
         """ω is held in this KSP's solves: nothing is to be done in them."""
         if self.attached:
-            self._name(ksp)
+            self.name(ksp)
             self.state.holds = 1
-
-    def _name(self, ksp: Any) -> None:
-        self.state.solver, self.state.norm = identity(ksp), int(ksp.norm_type)
 
     def hand_over(self, ksp: Any, tuned: Tuned, rescue: Rescue) -> None:
         """Let solves repeat the decision without Python, as far as they may.  Collective where it is to be repeated."""
@@ -73,7 +92,7 @@ class Unattended:
         if plan is None or not plan.left:
             return
         state, course = self.state, plan.course
-        self._name(ksp)
+        self.name(ksp)
         rescue.hand_over(ksp, plan.decision, state)
         state.chosen, state.left, state.patience = plan.decision.omega, plan.left, plan.patience
         state.least, state.most, state.rho = plan.least, plan.most, plan.rho
@@ -112,3 +131,35 @@ class Unattended:
                 tuned.passed([one.omega for one in kept], solves, passed, state.seconds)
             state.solves = state.iterations = 0
             state.seconds = 0.0
+
+
+class UnattendedUpkeep(Attached):
+    """Applications of a wrapped PC, and solves that are all set up for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state.wraps = 1
+
+    def rest(self, ksp: Any, rescue: Rescue, decision: Decision, solves: int) -> None:
+        """Have so many solves set up for without Python."""
+        state = self.state
+        self.name(ksp)
+        rescue.hand_over(ksp, decision, state)
+        state.chosen, state.left, state.fresh = decision.omega, solves, 0
+        state.least, state.most = 0.0, float(2**53)
+
+    def take_back(self, upkeep: Upkeep, wanted: bool) -> list[LagRecord]:
+        """Account for what has gone by; returns what is to be written down, where that is wanted."""
+        state = self.state
+        passed = state.kept[: state.solves]
+        found = [upkeep.passed(Outcome(one.iterations, one.reason), one.applications, one.seconds) for one in passed]
+        for _ in range(bool(state.fresh) + bool(state.running)):  # not solved with, or not to an end
+            upkeep.was_set_up()
+        state.solves = state.iterations = state.fresh = 0
+        return found if wanted else []
+
+    def take_over(self, rescue: Rescue, decision: Decision) -> float:
+        """Let Python finish a solve that isn't what it should be; returns the seconds that it took."""
+        rescue.take_over(decision, False, bool(self.state.transposed))
+        self.stop()
+        return float(self.state.elapsed)

@@ -13,6 +13,7 @@ from ..tuning.lag import Renewal
 from ..tuning.record import Outcome
 from ..tuning.worth import Readings, Worth
 from .collective import Comm
+from .fast import State
 from .likeness import Likeness
 from .wrapped import Wrapped
 
@@ -31,21 +32,21 @@ class Upkeep:
         What is counted for the summary.
     wrapped : Wrapped
         The PC that is set up.
+    state : fast.State
+        Where fast.c finds that PC, and counts applications.
 
     Attributes
     ----------
     kept, new : bool
         Whether the set-up was for another matrix; whether it was made from nothing for this one.
-    applications : int
-        Those of the solve under way, or since the matrix changed where nobody says when a solve ends.
     set_ups : int
         How many there have been.
     setting_up : float
         Seconds that they took on this rank.
     """
 
-    def __init__(self, every: int, tally: Tally, wrapped: Wrapped) -> None:
-        self.wrapped, self.rule = wrapped, Renewal(every, tally)
+    def __init__(self, every: int, tally: Tally, wrapped: Wrapped, state: State) -> None:
+        self.wrapped, self.rule, self._state = wrapped, Renewal(every, tally), state
         self.set_ups, self.setting_up = 0, 0.0
         self.kept = self.new = False
         self.applications = 0
@@ -58,8 +59,18 @@ class Upkeep:
         self._given_up = 0
         self._began = self._settled = 0.0
 
+    @property
+    def applications(self) -> int:
+        """Those of the solve under way, or since the matrix changed where nobody says when a solve ends."""
+        return self._state.applications
+
+    @applications.setter
+    def applications(self, applications: int) -> None:
+        self._state.applications = applications
+
     def destroy(self) -> None:
         """Let go of what PETSc holds."""
+        self._state.inner = None
         self.wrapped.destroy()
         self._likeness.reset()
 
@@ -70,6 +81,7 @@ class Upkeep:
         began = perf_counter()
         _setting_up.begin()
         self.wrapped.set_up(pc, anew)
+        self._state.inner = self.wrapped.pc.handle
         _setting_up.end()
         self._readings.set_up = perf_counter() - began
         self.set_ups, self.setting_up = self.set_ups + 1, self.setting_up + self._readings.set_up
@@ -101,6 +113,12 @@ class Upkeep:
         self.rule.abandoned(self._cost())
         self._given_up += self.applications
         self.set_up(pc, anew)
+
+    def was_set_up(self) -> None:
+        """It was set up for the matrix at hand without anybody looking."""
+        self.set_ups += 1
+        self.rule.rested()
+        self.kept = self.new = False
 
     def _looks(self) -> bool:
         return not self._every and self._worth.looks
@@ -137,6 +155,19 @@ class Upkeep:
         """A solve ended, before anything is repaired."""
         if self.applications > 1:
             self._readings.later(perf_counter() - self._settled, self.applications - 1)
+
+    def resume(self, seconds: float) -> None:
+        """A solve that nobody looked at has ended after so many."""
+        self._began = perf_counter() - seconds
+
+    def passed(self, outcome: Outcome, applications: int, seconds: float) -> LagRecord:
+        """So did a solve that was set up for, and all is well."""
+        self.was_set_up()
+        self.rule.spent(applications - 1.0, kept=False)
+        self.applications, self._given_up = applications, 0
+        record = self._record(1, outcome)._replace(seconds=seconds)
+        self.applications = 0
+        return record
 
     def count(self, outcome: Outcome | None, wanted: bool) -> LagRecord | None:
         """Close a solve or, where nobody says when one ends, all since the last matrix.  Collective.

@@ -29,6 +29,8 @@ _NEAREST, _PLACES, _BLIND, _FRESH = -8, 14, 0, -2
 _FAR = 1 + 2 - _NEAREST
 #: Most solves that are all set up for, after a failure that a fresh set-up didn't repair.
 LONGEST_WAIT = 1024
+#: So many solves that were all set up for may be followed by as many, but not more than that, of which nobody asks.
+FROM, LONGEST_REST = 8, 64
 
 
 def _place(distance: float | None) -> int:
@@ -70,6 +72,7 @@ class Renewal:
         self._excess: list[float | None] = [None] * _PLACES  # applications over those of a fresh solve, by distance
         self._usual = 0.0  # a fresh solve with its set-up, in applications
         self._credit, self._wait, self._backoff = 0.0, 0, 1
+        self._streak, self._rested = 0, False  # solves with set-ups of their own in a row; whether one wasn't asked for
 
     @property
     def waits(self) -> bool:
@@ -92,6 +95,9 @@ class Renewal:
             return True
         if self.every:
             return self.age >= self.every
+        if self._rested:  # the distance is one to another matrix
+            self._rested = False
+            return True
         if not self.age:
             return False
         if self._expected() > (self.worth + self._total) / self.age:
@@ -111,7 +117,19 @@ class Renewal:
         """Applications at which a solve with a kept set-up is given up; 0 for never."""
         return 0.0 if self.every else self.worth + EXCESS * max(self.fresh, self._longest)
 
+    def rest(self) -> int:
+        """Coming solves that may all be set up for without a question: keeping didn't pay, and can't be tried yet."""
+        earned = SHARE * (self.worth + self.fresh)
+        if self.every or self._wait or self._streak < FROM or earned <= 0.0:
+            return 0
+        return int(min((CREDIT * self._usual - self._credit) / earned, self._streak, LONGEST_REST))
+
     # -- after it
+
+    def rested(self) -> None:
+        """The preconditioner was set up, and nobody had asked."""
+        self.renewed()
+        self._rested = True
 
     def renewed(self) -> None:
         """The preconditioner was set up."""
@@ -131,6 +149,7 @@ class Renewal:
             Whether it was a solve from its beginning, not the end of one that was given up.
         """
         self._earn(SHARE * (self.worth + self.fresh))
+        self._streak = self._streak + 1 if not (kept or self.age) else 0
         self.tally.solved(cost)
         if kept:
             self.tally.kept(self.worth * first, cost - self.fresh)
