@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from time import perf_counter
 from typing import NamedTuple
 
@@ -123,14 +124,15 @@ def play(cls: type[Learner], suite: Suite, seed: int, times: list[float]) -> np.
         f = place - j
         its = (1 - f) * suite.its[t, j] + f * suite.its[t, j + 1]
         loss = float((1 - f) * suite.work[t, j] + f * suite.work[t, j + 1])
-        limit = baseline.limit()
+        limit = baseline.limit(partial(learner.harder, context))
         if limit and omega != space.omega and its > limit:  # the safe ω goes on
             its = limit + suite.its[t, ONE]
             loss = float(suite.work[t, ONE] * (its + 1) / (suite.its[t, ONE] + 1))
         spent.append(its)
         told = perf_counter()
         expected = None if asked is None else learner.at_safe(asked, loss)
-        baseline.enter(its + 1, safe=omega == space.omega, ratio=None if expected is None else expected / loss)
+        ratio = None if expected is None else expected / loss
+        baseline.enter(its + 1, safe=omega == space.omega, ratio=ratio, limit=limit)
         if asked is not None and not baseline.tiny:
             learner.update(asked, loss)
         times.append(decided - start + perf_counter() - told)

@@ -175,3 +175,11 @@ def test_state_continues_bit_for_bit():
 def test_deterministic():
     runs = [play(make(), 200, lambda t, omega: krylov(omega, RHO[t]), lambda t: features(RHO[t])) for _ in range(2)]
     assert np.array_equal(*runs)
+
+
+def test_a_harder_system_is_foreseen_after_the_first_solve():
+    learner = make()
+    assert learner.harder(features(0.9)) == 1.0  # nothing is known
+    learner.update(learner.safe(features(0.5)), 10.0)
+    learner.choose(features(0.999))
+    assert learner.harder(features(0.999)) > 1.2 > 1.0 >= learner.harder(features(0.3))

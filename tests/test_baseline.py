@@ -11,6 +11,7 @@ from sorlearn.tuning.baseline import (
     BLIND_SHARE,
     BLIND_TINY,
     CONSTANT,
+    CREDIBLE,
     CUT,
     FEW,
     FIRST_TIMES,
@@ -64,7 +65,7 @@ def play(baseline, safe, trial, ratio=None, chooses_safe=lambda t: False):
         limit = baseline.limit() or NEVER
         cost = at_safe if plays_safe else at_trial if at_trial <= limit else limit + at_safe
         opinion = None if ratio is None else 1.0 if plays_safe else ratio(t)
-        baseline.enter(cost + 1.0, safe=plays_safe, ratio=opinion)
+        baseline.enter(cost + 1.0, safe=plays_safe, ratio=opinion, limit=limit)
         spent.append(cost + 1.0)
     return np.array(spent)
 
@@ -136,8 +137,8 @@ def test_what_audits_disprove_is_doubted():
     """A learner that takes every loss of a tenth for a gain, and predicts as much for the audits."""
 
     class Deluded(Baseline):
-        def enter(self, cost, *, safe, ratio):
-            super().enter(cost, safe=safe, ratio=1.2 if safe else 1.1)
+        def enter(self, cost, *, safe, ratio, limit):
+            super().enter(cost, safe=safe, ratio=1.2 if safe else 1.1, limit=limit)
 
     spent = play(Deluded(), [20] * 300, [22] * 300, lambda t: 1.1)
     assert spent.sum() < 1.03 * 21 * 300
@@ -196,7 +197,7 @@ def test_a_trial_that_is_cut_off_shows_how_hard_the_systems_are():
     play(baseline, [20] * 2, [20] * 2, lambda t: 1.0)
     limit = baseline.limit()
     baseline.due()
-    baseline.enter(limit + 900.0, safe=False, ratio=1.0)
+    baseline.enter(limit + 900.0, safe=False, ratio=1.0, limit=limit)
     assert baseline.limit() >= FIRST_TIMES * 900.0
 
 
@@ -217,9 +218,12 @@ def test_the_first_trial_is_cut_off_earlier():
     baseline = Baseline()
     play(baseline, [20], [20], lambda t: 1.0)
     assert baseline.limit() == FIRST_TIMES * 21.0
+    assert baseline.limit(lambda: 0.5) == FIRST_TIMES * 21.0
+    assert baseline.limit(lambda: 1.5) == TIMES * 1.5 * 21.0  # the first one says little of a harder system
+    assert baseline.limit(lambda: 50.0) == TIMES * CREDIBLE * 21.0
     baseline.probability = 1.0
     baseline.enter(21.0, safe=True, ratio=1.0)
-    assert baseline.limit() == TIMES * 21.0
+    assert baseline.limit() == baseline.limit(lambda: 1.5) == TIMES * 21.0
 
 
 def test_where_the_first_solve_took_few_iterations_a_second_shows_whether_it_stays_so():
@@ -243,7 +247,7 @@ def test_what_the_safe_omega_did_after_a_trial_was_cut_off_is_no_loss():
     play(baseline, [20] * 2, [20] * 2, lambda t: 1.0)
     limit, before = baseline.limit(), baseline.margin
     baseline.due()
-    baseline.enter(limit + 900.0, safe=False, ratio=0.1)
+    baseline.enter(limit + 900.0, safe=False, ratio=0.1, limit=limit)
     assert baseline.margin > before - limit - 1.0
 
 

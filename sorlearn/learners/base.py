@@ -163,6 +163,7 @@ class Learner(Remembers, ABC):
         self.space = space
         self.rounds = 0
         self.rng = np.random.Generator(np.random.PCG64(seed))
+        self._first: Context | None = None
 
     def choose(self, context: Context = NO_CONTEXT) -> Choice:
         """Choose ω for the next solve, of which `context` is known."""
@@ -182,6 +183,17 @@ class Learner(Remembers, ABC):
         """
         return None
 
+    def harder(self, context: Context) -> float:
+        """Cost of a solve at the safe ω over that of the first solve of this run; 1 without a model of costs.
+
+        To be asked between `choose`, with this context, and `update`.
+        """
+        if self._first is None:
+            return 1.0
+        choices = self.safe(self._first), self.safe(context)
+        before, now = (self.at_safe(choice, 1.0) if choice is not None else None for choice in choices)
+        return now / before if before and now else 1.0
+
     def course(self, omega: float, context: Context) -> Course | None:
         """How ω goes on from here while the matrix changes, where `omega` was chosen at `context`; None for not at all.
 
@@ -191,6 +203,8 @@ class Learner(Remembers, ABC):
 
     def update(self, choice: Choice, loss: float) -> None:
         """Learn that the solve with `choice` cost `loss` (in `loss_range`); failed solves count, too."""
+        if not self.rounds:
+            self._first = choice.context
         self.rounds += 1
         self._update(choice, float(loss))
 

@@ -13,6 +13,7 @@ References
 from __future__ import annotations
 
 from math import sqrt
+from typing import Callable
 
 import numpy as np
 
@@ -37,7 +38,7 @@ CREDIBLE = 2.0
 #: and with all solves, in units of so many; but this share of the total audits may always cost.
 APART, TELLING, LONG, AFFORDED = 4.0, 0.05, 25.0, 0.001
 #: A trial is cut off at so many times the dearest of the last audits: at more it would take long to earn it again; and
-#: after the first one alone, as a loss early in a short run isn't earned again.
+#: after the first one alone, as a loss early in a short run isn't earned again, where the system isn't harder.
 TIMES, FIRST_TIMES = 3.0, 2.2
 #: Where only a doubt that nothing adds evidence to keeps from trials, one is made after so many solves nevertheless.
 PAUSE = 16
@@ -127,15 +128,26 @@ class Baseline(Remembers):
         self.probability = probability if due else 0.0
         return due
 
-    def limit(self) -> float:
-        """Iterations after which a trial is cut off; 0 for none."""
+    def limit(self, harder: Callable[[], float] = lambda: 1.0) -> float:
+        """Iterations after which a trial is cut off; 0 for none.
+
+        Parameters
+        ----------
+        harder : callable
+            Says what the learner expects of the safe ω over what its first solve cost; it is asked where an audit of
+            that one is all that is known.
+        """
         if not self.audits:
             return 0.0
         if self.strict:
             return float(int(CUT * self.dearest) + 1)
-        return (TIMES if self.audits > 1 else FIRST_TIMES) * max(self.dearest, self.level)
+        usual = max(self.dearest, self.level)
+        if self.audits > 1:
+            return TIMES * usual
+        foreseen = min(harder(), CREDIBLE)
+        return (TIMES * foreseen if foreseen > 1.0 else FIRST_TIMES) * usual
 
-    def enter(self, cost: float, *, safe: bool, ratio: float | None, solves: int = 1) -> None:
+    def enter(self, cost: float, *, safe: bool, ratio: float | None, solves: int = 1, limit: float = 0.0) -> None:
         """A solve cost this much, or several did so on average.
 
         Parameters
@@ -145,6 +157,8 @@ class Baseline(Remembers):
         ratio : float or None
             What it would have cost at the safe ω, over `cost`, in the learner's opinion; where it was played there,
             what the learner had predicted.  None where it has no opinion.
+        limit : float
+            Iterations after which a trial was to be cut off; 0 for none.
         """
         self.solves += solves
         self.spent += solves * cost
@@ -154,7 +168,7 @@ class Baseline(Remembers):
         if safe and (self.probability or not self.strict):
             self._audit(cost, ratio, solves)
         else:
-            self._predict(cost, ratio, solves)
+            self._predict(cost, ratio, solves, limit)
         self.probability = 0.0
 
     def _bias(self) -> float:
@@ -188,9 +202,8 @@ class Baseline(Remembers):
         self._follow(cost, self.audits, solves)
         self.dearest = max(cost, 0.9**solves * self.dearest)
 
-    def _predict(self, cost: float, ratio: float | None, solves: int) -> None:
+    def _predict(self, cost: float, ratio: float | None, solves: int, limit: float) -> None:
         """Trials: what the safe ω would have cost is predicted."""
-        limit = self.limit()
         believed, seen = self._believed(cost, None if self.strict else ratio), 0.0
         if cost > limit + 1.0 > 1.0 and not self.strict:  # cut off: the rest was the safe ω's, from a better guess
             seen = cost - limit

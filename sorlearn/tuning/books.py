@@ -49,7 +49,9 @@ class Books:
     def _account(self, decision: Decision, passed: Passed) -> None:
         self._accuracy.earn(passed.iterations, passed.solves)
         cost = passed.iterations / passed.solves + 1.0
-        self._baseline.enter(cost, safe=decision.omega == self._omega_safe, ratio=self.ratio, solves=passed.solves)
+        self._baseline.enter(
+            cost, safe=decision.omega == self._omega_safe, ratio=self.ratio, solves=passed.solves, limit=decision.limit
+        )
 
     def _tell(self, decision: Decision, solve: Solve, solves: int) -> None:
         self.solves += solves

@@ -102,7 +102,8 @@ class Session:
         standing.rho, standing.chosen = context.number or 0.0, Choice(omega, context=NO_CONTEXT if few else context)
         standing.decision = Decision(
             omega, self.vetoes.fallback(), float(check), *standing.tightening(omega), repeats,
-            self.baseline.limit() if self.learner.learns and omega != self.settings.omega else 0.0, self.accuracy.level,
+            self.baseline.limit(lambda: self.learner.harder(context))
+            if self.learner.learns and omega != self.settings.omega else 0.0, self.accuracy.level,
         )  # fmt: skip
         return standing.decision
 
@@ -114,8 +115,7 @@ class Session:
             self.asked = None if self.baseline.tiny else self.learner.safe(context)
             return omega_safe
         self.asked = self.learner.choose(context)
-        omega = self.asked.omega
-        return omega if self.vetoes.allows(omega) else self.vetoes.fallback()
+        return self.asked.omega if self.vetoes.allows(self.asked.omega) else self.vetoes.fallback()
 
     # -- after a solve
 
