@@ -7,6 +7,7 @@ runs with; the user asked for it with the M of the solver that was configured, S
 from __future__ import annotations
 
 import ctypes
+from functools import cache
 from math import log10
 from typing import Any, Callable, NamedTuple
 
@@ -45,7 +46,6 @@ class StoppingTest(NamedTuple):
         """Whether it is PETSc's own, with the tolerances."""
         return self.function == address("KSPConvergedDefault")
 
-
     @property
     def foreign(self) -> bool:
         """Whether it is one that a part of PETSc has set for its own ends, as SNES does for a trust region."""
@@ -71,9 +71,14 @@ def test_of(ksp: Any) -> StoppingTest:
     return StoppingTest(function, bool(flags[0] or flags[1]), not any(flags) and not _least_iterations(handle))
 
 
+@cache
+def _has_least_iterations() -> bool:
+    return hasattr(library(), "KSPGetMinimumIterations")
+
+
 def _least_iterations(handle: int) -> int:
     """KSPSetMinimumIterations, which PETSc 3.18 doesn't have."""
-    if not hasattr(library(), "KSPGetMinimumIterations"):
+    if not _has_least_iterations():
         return 0
     least = ctypes.c_int64(0)
     library().KSPGetMinimumIterations(ctypes.c_void_p(handle), ctypes.byref(least))
