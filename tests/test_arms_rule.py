@@ -164,6 +164,16 @@ def test_an_arm_that_fails_waits_longer_and_longer():
     assert all(np.diff(tried)[1:] >= np.diff(tried)[:-1])
 
 
+def test_solves_that_fail_count_as_time_that_passes():
+    """What an arm has set up is of no use after a failure, or after enough solves of others, failed ones among them."""
+    rule = Rule(KINDS, 0.04)
+    for failed in [False, False, True]:
+        play = rule.choose(context(-1.0))
+        rule.note(Played(50, 5e-3, failed=failed), 1e-5)
+    assert int(play.arm) == 0 and not rule.arms[0].recent
+    assert all(arm.since >= 3 for arm in rule.arms[1:])
+
+
 def test_an_arm_that_is_left_out_is_never_played():
     rule = Rule(KINDS, 1.0)
     rule.leave_out(1)

@@ -21,7 +21,7 @@ import numpy as np
 from ..errors import StateError
 from ..learners import Context
 from ..learners.state import Remembers
-from .arm import COLD, NOISE, PRIOR, Arm, Clocks, basis
+from .arm import COLD, NOISE, PRIOR, RECENT, Arm, Clocks, basis
 from .play import Play, Played
 
 #: Solves of the safe arm that trials may cost in advance of their share; likewise where the matrix stays.
@@ -257,13 +257,14 @@ class Rule(Remembers):
         if self._play.trial:
             taken = played.total + self._decisions
             self._lost = max(self._lost + taken - float(self._expected.cost[self._incumbent]), 0.0)
+        again = arm.recent
+        for other in self.arms:
+            other.since = (RECENT if played.failed else 0) if other is arm else other.since + 1
         if played.failed:
             if i:
                 arm.wait, arm.backoff, arm.ready = arm.backoff, min(2 * arm.backoff, LONGEST_WAIT), False
             return
-        arm.count_set_ups(played, again=arm.recent)
-        for other in self.arms:
-            other.since = 0 if other is arm else other.since + 1
+        arm.count_set_ups(played, again=again)
         if played.lacks is not None:
             arm.judged(played.lacks)
         if played.iterations:
