@@ -141,7 +141,7 @@ PetscErrorCode sorlearn_give_back(State *state)
   PetscFunctionReturn(0);
 }
 
-/* As Rescue.watch: the tolerances are the user's again after the first test; at its limit a trial is cut off. */
+/* As Lent.watch: the tolerances are the user's again after the first test; at its limit a trial is cut off. */
 static void Watch(State *state)
 {
   KSP ksp = state->ksp;
@@ -340,7 +340,7 @@ static PetscBool Repairs(State *state)
   return (PetscBool)(state->repairable && (state->chosen != state->safe || state->fallback != state->safe));
 }
 
-/* As Rescue.prepare. */
+/* As Rescue.prepare, and Lent.begin. */
 static PetscErrorCode Prepare(State *state, KSP ksp, Vec x)
 {
   PetscFunctionBegin;

@@ -183,7 +183,7 @@ class Lag:
     def _look_after(self, pc: Any, seconds: float) -> None:
         """An application that took this long calls for a look."""
         self._upkeep.applied(pc, seconds, not self._active)
-        self._unattended.state.countdown = self._rescue.watch() if self._active else 1
+        self._unattended.state.countdown = self._rescue.lent.watch() if self._active else 1
 
     # -- around a solve
 
@@ -196,7 +196,7 @@ class Lag:
             return
         if position.estimates_eigenvalues(ksp):
             return
-        rescue.give_back()
+        rescue.lent.give_back()
         self._take_back()
         self._active = self._seen = self._sees(ksp)
         if not self._active:
@@ -240,7 +240,7 @@ class Lag:
             upkeep.ended()
         else:
             return
-        rescue.give_back()
+        rescue.lent.give_back()
         reason = ksp.getConvergedReason()
         self._anew = reason < 0 and (reason != _MAX_IT or not upkeep.kept)
         try:

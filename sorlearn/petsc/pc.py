@@ -170,7 +170,7 @@ class PC(Lending):
         if position.estimates_eigenvalues(ksp):
             self.omega = 1.0 if self._only_one else self._settings.omega
             return
-        rescue.give_back()
+        rescue.lent.give_back()
         self._take_back()
         if (self._sweeping.watched or self._unattended.state.running) and self._tuned is not None:
             self._tuned.decide_next()  # the solve before ended in an error
@@ -188,7 +188,7 @@ class PC(Lending):
         decision = self._tuned.before(ksp, self._sweeping.A, self._known, self._standing.measured)
         self.omega = decision.omega
         rescue.prepare(ksp, x, decision)
-        if rescue.watches:
+        if rescue.lent.watches:
             self._sweeping.count_down(1)
         self._clock.start(began, self._settings.cost == "flops")
 
@@ -224,7 +224,7 @@ class PC(Lending):
     def _end(self, ksp: Any, b: Any, x: Any) -> None:
         rescue, tuned, clock = self._rescue, self._tuned, self._clock
         clock.stop()
-        rescue.give_back()
+        rescue.lent.give_back()
         reason = ksp.getConvergedReason()
         try:
             iterations = ksp.getIterationNumber()

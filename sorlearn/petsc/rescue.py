@@ -17,16 +17,13 @@ from ..tuning.record import Outcome, Verdict
 from . import position, tolerances
 from .clib import library
 from .eisenstat import Eisenstat
-from .lenience import Lenience
+from .lent import LEAST_RTOL, Lent
 from .usertest import UserTest, outer_of, test_of
 
-_MAX_IT = int(PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT)
 #: KSP types that apply the preconditioner itself even when they solve the transposed system.
 _NEVER_TRANSPOSE = ("lsqr",)
 #: KSPSolve takes an explicit transpose back; earlier, KSPSolveTranspose would transpose it once more.
 _SOLVE_RESTORES = PETSc.Sys.getVersion() >= (3, 26, 0)
-#: Least relative tolerance that is asked for in order to pass another test.
-_LEAST_RTOL = 1e-14
 #: Times that an answer is gone on with until its true residual passes.
 _ROUNDS = 3
 _PRECONDITIONED, _TINY = int(PETSc.KSP.NormType.PRECONDITIONED), 1e-300
@@ -50,11 +47,12 @@ def keep_first_residual(ksp: Any) -> None:
 class Rescue:
     """Keeps from the application what a trial ω did to a solve: failures, answers that lack digits, excessive cost.
 
-    `prepare` comes before a solve, `finish` after it.  In between the KSP has tolerances that aren't the user's, but
-    only until its first test, and raises no error for a failure.
+    `prepare` comes before a solve, `finish` after it.
 
     Attributes
     ----------
+    lent : Lent
+        What the KSP has in between that isn't the user's.
     safe : float
         The safe ω.
     repairable : bool
@@ -73,18 +71,14 @@ class Rescue:
         self.safe = self.omega = 1.0
         self.repairable, self.applied_transpose, self.nested = True, False, False
         self._decision = Decision(1.0, 1.0)
-        self._user = tolerances.Tolerances(1e-5, 1e-50, 1e4, 10000)
-        self._ksp: Any = None  # from prepare to give_back
-        self._changed: dict[str, float] = {}  # tolerances that the KSP has now and that aren't the user's
-        self._early = self._limited = False
-        self._lenience = Lenience()
+        self.lent = Lent()
         self._guess: Any = None
         self._test = UserTest()
         self.form: Eisenstat | None = None
 
     def reset(self) -> None:
         """Let go of the vectors, and of a KSP whose solve ended in an error: another PC may take over there."""
-        self.give_back()
+        self.lent.give_back()
         if self._guess is not None:
             self._guess.destroy()
         self._guess = None
@@ -97,85 +91,33 @@ class Rescue:
         state.safe, state.fallback, state.limit = self.safe, decision.fallback, int(decision.limit)
         state.repairable, state.guess = self.repairable, self._guess.handle if self._guess else None
         state.tighten_rtol, state.tighten_atol = 10.0**-decision.tighten, 10.0**-decision.tighten_atol
-        state.least_rtol, state.test = _LEAST_RTOL, None
+        state.least_rtol, state.test = LEAST_RTOL, None
         if decision.tighten or decision.tighten_atol:
             test = test_of(ksp)
             state.test, state.early = test.function, ksp.handle not in outer_of and test.default
 
     def take_over(self, decision: Decision, limited: bool, transposed: bool) -> None:
         """Finish a solve that fast.c has begun, and whose KSP has got back what the user had set."""
-        self._decision, self._limited, self.applied_transpose = decision, limited, transposed
+        self._decision, self.applied_transpose = decision, transposed
+        self.lent.limit, self.lent.limited = int(decision.limit), limited
 
-    # -- before and during a solve
+    # -- before a solve
 
     def prepare(self, ksp: Any, x: Any, decision: Decision) -> None:
         """Keep what a repair would need, and tighten the tolerances."""
-        self.applied_transpose = self._limited = False
-        self._decision, self._ksp = decision, ksp
-        ksp.setIterationNumber(0)  # BiCGStab preconditions its first residual before it does so, see watch
-        if decision.tighten or decision.tighten_atol:
-            self._early = ksp.handle not in outer_of and test_of(ksp).default
-            rtol, atol, _, _ = ksp.getTolerances()
-            rtol = max(rtol * 10.0**-decision.tighten, min(rtol, _LEAST_RTOL))
-            self._change(rtol=rtol, atol=atol * 10.0**-decision.tighten_atol)
+        self.applied_transpose = False
+        self._decision = decision
+        self.lent.begin(ksp, decision)
         if decision.omega == decision.fallback == self.safe or not self.repairable:
             return
         if ksp.guess_nonzero:
             self._keep(x)
-        self._lenience.begin(ksp)  # the repair comes first; postSolve ends it, then PETSc looks
+        self.lent.be_lenient()  # the repair comes first; postSolve ends it, then PETSc looks
 
     def _keep(self, x: Any) -> None:
         if self._guess is None:
             self._guess = x.duplicate()
         x.copy(self._guess)
-
-    def _change(self, **wanted: float) -> None:
-        if not self._changed:
-            self._user = tolerances.read(self._ksp)
-        tolerances.write(self._ksp, **wanted)
-        self._changed |= wanted
-
-    @property
-    def watches(self) -> bool:
-        """Whether there is something to `watch` in the solve under way."""
-        return bool(self._changed or self._decision.limit)
-
-    def watch(self) -> int:
-        """To be called when the preconditioner is applied; returns after how many applications again, 0 for never.
-
-        PETSc's own test reads the tolerances before the first iteration only: after that they are the user's again.
-        A trial that has come to its limit is cut off.
-        """
-        if self._ksp is None:
-            return 0
-        limit, iterations = int(self._decision.limit), self._ksp.getIterationNumber()
-        if self._changed and self._early:
-            if not iterations:
-                return 1
-            self._give_back_tolerances()
-        if not limit or self._limited:
-            return 0
-        if iterations < limit - 1:
-            return limit - 1 - iterations
-        self._limited = limit < self._ksp.max_it
-        if self._limited:
-            self._change(max_it=limit)
-        return 0
-
-    def _give_back_tolerances(self) -> None:
-        has = tolerances.read(self._ksp)._asdict()  # what the user has set since, after an error, stays
-        mine = {name: getattr(self._user, name) for name, value in self._changed.items() if has[name] == value}
-        self._changed = {}
-        tolerances.write(self._ksp, **mine)
-
-    def give_back(self) -> None:
-        """The user's settings of the KSP; also where the last solve ended in an error and never came to postSolve."""
-        if self._ksp is None:
-            return
-        self._lenience.end()
-        if self._changed:
-            self._give_back_tolerances()
-        self._ksp = None
 
     # -- after a solve
 
@@ -191,7 +133,7 @@ class Rescue:
         """
         before, iterations, reason = first_residual(ksp), ksp.getIterationNumber(), ksp.getConvergedReason()
         outcome = Outcome(iterations, reason)
-        if self._limited and reason == _MAX_IT:
+        if self.lent.cut_off(ksp):
             outcome = self._continue(ksp, b, x, outcome)
         if outcome.reason < 0:
             outcome = self._repair(ksp, b, x, outcome)
@@ -249,13 +191,11 @@ class Rescue:
 
     def _continue(self, ksp: Any, b: Any, x: Any, outcome: Outcome, rtol: float | None = None) -> Outcome:
         """Go on from x with the safe ω, to the user's tolerance or to another one."""
-        self._ksp = ksp
-        if rtol is not None:
-            self._change(rtol=rtol)
+        self.lent.ask(ksp, rtol)
         try:
             self._again(ksp, b, x, self.safe, True)
         finally:
-            self.give_back()
+            self.lent.give_back()
         total = outcome.iterations + ksp.getIterationNumber()
         return outcome._replace(iterations=total, reason=ksp.getConvergedReason(), rescued=True)
 

@@ -87,13 +87,13 @@ class Sweeping:
         if state.error:
             say.explain(pc, self.prefix, self.sweeps, PETSc.Error(state.error))
         elif state.swept:
-            self.count_down(self._rescue.watch())
+            self.count_down(self._rescue.lent.watch())
         return bool(state.error or state.swept)
 
     def _look_after(self, pc: Any) -> None:
         """Pass on that a pivot was zero, as PCSOR does; give the KSP its tolerances back, or cut it off."""
         self.sweeps.pass_on_failure(pc, self.A or pc.getOperators()[1])
-        self.count_down(self._rescue.watch() if self.watched else 1)
+        self.count_down(self._rescue.lent.watch() if self.watched else 1)
 
     def apply_transpose(self, pc: Any, x: Any, y: Any) -> None:
         """y = M⁻ᵀx, for symmetric matrices and sweeps.  Collective."""
