@@ -113,6 +113,27 @@ def test_where_keeping_never_pays_hardly_anybody_asks(monkeypatch):
     assert tally.solves == SOLVES and total < 1.03 * SOLVES * 25
 
 
+def test_what_was_lost_is_made_up_for_by_set_ups_and_then_they_are_kept_again():
+    """They are no sign that keeping doesn't pay."""
+    rule, resting = Renewal(0, Tally()), 0
+    for new in range(SOLVES):
+        rule.worth, kept = 28.0, False
+        if resting:
+            resting -= 1
+            rule.rested()
+        elif new == 0 or rule.due(0.3 if new == 76 else 0.01):
+            rule.renewed()
+        else:
+            kept = True
+            if new == 76:
+                rule.abandoned(72.0)
+                rule.renewed()
+                kept = False
+        rule.spent(6.0, kept=kept)
+        resting = resting or rule.rest()
+    assert 8 < rule.tally.set_ups < 40
+
+
 def test_a_jump_is_foreseen_where_one_like_it_was_dear():
     """The first jump costs a solve that is given up, the later ones nothing."""
     places = np.repeat(np.arange(20) % 2, 20) * 3.0

@@ -29,7 +29,7 @@ _NEAREST, _PLACES, _BLIND, _FRESH = -8, 14, 0, -2
 _FAR = 1 + 2 - _NEAREST
 #: Most solves that are all set up for, after a failure that a fresh set-up didn't repair.
 LONGEST_WAIT = 1024
-#: So many solves that were all set up for may be followed by as many, but not more than that, of which nobody asks.
+#: From so many solves in a row on that keeping was too dear for, as many may follow that nobody asks of, up to a limit.
 FROM, LONGEST_REST = 8, 64
 
 
@@ -72,7 +72,7 @@ class Renewal:
         self._excess: list[float | None] = [None] * _PLACES  # applications over those of a fresh solve, by distance
         self._usual = 0.0  # a fresh solve with its set-up, in applications
         self._credit, self._wait, self._backoff = 0.0, 0, 1
-        self._streak, self._rested = 0, False  # solves with set-ups of their own in a row; whether one wasn't asked for
+        self._dear, self._rested = 0, False  # solves in a row that keeping was too dear for; the last wasn't asked for
 
     @property
     def waits(self) -> bool:
@@ -100,9 +100,10 @@ class Renewal:
             return True
         if not self.age:
             return False
-        if self._expected() > (self.worth + self._total) / self.age:
-            return self._was_at != _FRESH or self._credit < CREDIT * self._usual
-        return self._credit <= 0.0
+        dear = self._expected() > (self.worth + self._total) / self.age
+        due = (self._was_at != _FRESH or self._credit < CREDIT * self._usual) if dear else self._credit <= 0.0
+        self._dear = self._dear + 1 if dear and due else 0
+        return due
 
     def _expected(self) -> float:
         """What the solve would cost: as much as the last ones or, at another distance, what that has cost before."""
@@ -118,18 +119,18 @@ class Renewal:
         return 0.0 if self.every else self.worth + EXCESS * max(self.fresh, self._longest)
 
     def rest(self) -> int:
-        """Coming solves that may all be set up for without a question: keeping didn't pay, and can't be tried yet."""
+        """Coming solves that may all be set up for without a question: keeping is too dear, and can't be tried yet."""
         earned = SHARE * (self.worth + self.fresh)
-        if self.every or self._wait or self._streak < FROM or earned <= 0.0:
+        if self.every or self._wait or self._dear < FROM or earned <= 0.0:
             return 0
-        return int(min((CREDIT * self._usual - self._credit) / earned, self._streak, LONGEST_REST))
+        return int(min((CREDIT * self._usual - self._credit) / earned, self._dear, LONGEST_REST))
 
     # -- after it
 
     def rested(self) -> None:
         """The preconditioner was set up, and nobody had asked."""
         self.renewed()
-        self._rested = True
+        self._dear, self._rested = self._dear + 1, True
 
     def renewed(self) -> None:
         """The preconditioner was set up."""
@@ -149,7 +150,6 @@ class Renewal:
             Whether it was a solve from its beginning, not the end of one that was given up.
         """
         self._earn(SHARE * (self.worth + self.fresh))
-        self._streak = self._streak + 1 if not (kept or self.age) else 0
         self.tally.solved(cost)
         if kept:
             self.tally.kept(self.worth * first, cost - self.fresh)
