@@ -230,7 +230,7 @@ def test_what_fails_there_is_repaired_all_the_same(hopeless, worth_twenty, error
 
 @pytest.mark.parallel(1, 2)
 def test_what_changes_there_is_heard_of(hopeless, worth_twenty):
-    """The same matrix again, another solver's matrix, an error in a solve, and what the user types at last."""
+    """The same matrix again, an error in a solve, matrices that change in place, options read again, another size."""
     A = laplacian(N)
     ksp, native = (make(A, DIRECT, ksp_norm_type="unpreconditioned") for make in (lagged, plain))
 

@@ -12,6 +12,7 @@ from sorlearn.errors import StateError
 from sorlearn.learners import NO_CONTEXT, Choice, Context, Learner, MatrixFeatures
 from sorlearn.options import Settings
 from sorlearn.records.checkpoint import _plain
+from sorlearn.tuning.baseline import FIRST_TIMES, TIMES
 from sorlearn.tuning.record import Outcome, Solve, Verdict
 from sorlearn.tuning.session import Session
 
@@ -309,3 +310,19 @@ def test_the_summary_and_the_view_say_why_omega_is_what_it_is(settings, solve, t
         session.charge(solve)
     (reason,) = session.review.reasons()
     assert says in reason and reason in session.review.summary()
+
+
+def test_the_first_trial_gets_its_limit_by_what_the_context_foretells():
+    limits = []
+    for rho in (0.5, 0.999):
+        session = Session("a_", "a_", Settings(), pytest.fail)
+        assert session.decide(Context(MatrixFeatures(0.5, 0.5)), False, NONZEROS).limit == 0.0
+        session.charge(Solve(Outcome(40, 2)))
+        decision = session.decide(Context(MatrixFeatures(rho, rho)), False, NONZEROS)
+        assert decision.omega != 1.0
+        limits.append(decision.limit)
+        before = session.baseline.dearest
+        session.charge(Solve(Outcome(int(decision.limit), 2)))  # within its limit, so nothing was seen of the safe ω
+        assert session.baseline.dearest == before
+    assert limits[0] == pytest.approx(FIRST_TIMES * 41.0)
+    assert limits[1] > TIMES * 41.0

@@ -151,6 +151,8 @@ class UnattendedUpkeep(Attached):
     def take_back(self, upkeep: Upkeep, wanted: bool) -> list[LagRecord]:
         """Account for what has gone by; returns what is to be written down, where that is wanted."""
         state = self.state
+        if not (state.solves or state.fresh or state.running):
+            return []
         passed = state.kept[: state.solves]
         found = [upkeep.passed(Outcome(one.iterations, one.reason), one.applications, one.seconds) for one in passed]
         for _ in range(bool(state.fresh) + bool(state.running)):  # not solved with, or not to an end
