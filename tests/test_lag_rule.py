@@ -19,6 +19,7 @@ _DRIFT = np.cumsum(abs(_rng.normal(0, 0.1, SOLVES)))
 _JUMPS = np.repeat(_rng.normal(0, 3, SOLVES // 10), 10)
 _UNLIKE = _rng.normal(0, 2, SOLVES)
 _WAVE = 2 * np.sin(np.arange(SOLVES) / 60)
+_LATER = np.arange(SOLVES) > SOLVES // 2
 _NOISE = _rng.normal(0, 0.15, SOLVES)
 
 
@@ -39,18 +40,25 @@ class Case(NamedTuple):
 def cases(fresh):
     moved = apart(_DRIFT)
     jumped = apart(_JUMPS)
+    rippled = apart(0.3 * _WAVE)
     return {
-        "drift": Case(lambda old, new: fresh + round(3 * moved(old, new)), None, 1.10, 1.01),
+        "drift": Case(lambda old, new: fresh + round(3 * moved(old, new)), None, 1.05, 1.01),
         "drift that is seen": Case(lambda old, new: fresh + round(3 * moved(old, new)), moved, 1.05, 1.01),
         "all unlike": Case(lambda old, new: fresh if old == new else 1000, None, 1.03, 1.03),
         "all unlike, which is seen": Case(lambda old, new: fresh if old == new else 1000, apart(_UNLIKE), 1.03, 1.03),
         "all somewhat unlike": Case(lambda old, new: fresh * (1 if old == new else 2.2), apart(_UNLIKE), 1.03, 1.03),
-        "jumps": Case(lambda old, new: fresh + round(30 * jumped(old, new)), None, 1.40, 1.03),
+        "jumps": Case(lambda old, new: fresh + round(30 * jumped(old, new)), None, 1.12, 1.01),
         "jumps that are seen": Case(lambda old, new: fresh + round(30 * jumped(old, new)), jumped, 1.05, 1.01),
         "noise alone": Case(lambda old, new: round(fresh * (1 + _NOISE[new])), None, 1.20, 1.01),
-        "two kinds of solve in turn": Case(lambda old, new: fresh * (1 + 0.6 * (new % 2)), None, 1.20, 1.03),
+        "two kinds of solve in turn": Case(lambda old, new: fresh * (1 + 0.6 * (new % 2)), None, 1.08, 1.01),
         "a wave": Case(lambda old, new: fresh * (1 + abs(_WAVE[new])) * (1 + abs(_WAVE[new] - _WAVE[old])),
                        apart(_WAVE), 1.06, 1.03),
+        "a ripple": Case(lambda old, new: fresh * (1 + 4 * rippled(old, new)), None, 1.02, 1.01),
+        "a ripple, and a jump": Case(
+            lambda old, new: fresh * (1 + rippled(old, new) + 0.3 * _LATER[new] + 4 * (_LATER[old] != _LATER[new])),
+            None, 1.01, 1.0),
+        "a ripple, then all unlike": Case(
+            lambda old, new: fresh * (1 + rippled(old, new) + 99 * (_LATER[new] and old != new)), None, 1.01, 1.01),
     }  # fmt: skip
 
 
@@ -121,12 +129,12 @@ def test_what_was_lost_is_made_up_for_by_set_ups_and_then_they_are_kept_again():
         if resting:
             resting -= 1
             rule.rested()
-        elif new == 0 or rule.due(0.3 if new == 76 else 0.01):
+        elif new == 0 or rule.due(0.3 if new == 2 else 0.01):
             rule.renewed()
         else:
             kept = True
-            if new == 76:
-                rule.abandoned(72.0)
+            if new == 2:
+                rule.abandoned(55.0)
                 rule.renewed()
                 kept = False
         rule.spent(6.0, kept=kept)

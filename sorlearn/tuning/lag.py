@@ -9,14 +9,15 @@ did, so that a single odd right-hand side, or Newton's second solve of a step, c
 
 from __future__ import annotations
 
-from math import inf, log2
+from math import ceil, inf, log2
 
 from ..records.lag import Tally
 
 #: Share of what setting up for every matrix would cost that may be lost by keeping set-ups.
 SHARE = 0.01
-#: What may be lost at once, in usual fresh solves with their set-ups; and the part of a gain that may be lost again.
-CREDIT, AGAIN = 2.0, 0.5
+#: In usual fresh solves with their set-ups: what must be there to be lost before keeping is tried where it was too dear,
+#: and the most that may be there; the part of a gain that may be lost again.
+CREDIT, MOST_CREDIT, AGAIN = 2.0, 20.0, 0.5
 #: Weight of a set-up in what is usual.
 USUAL = 0.05
 #: A kept set-up is given up where a solve exceeds the longest usual one by this factor, and the worth on top.
@@ -72,6 +73,7 @@ class Renewal:
         self._excess: list[float | None] = [None] * _PLACES  # applications over those of a fresh solve, by distance
         self._usual = 0.0  # a fresh solve with its set-up, in applications
         self._credit, self._wait, self._backoff = 0.0, 0, 1
+        self._pause, self._lost = 0, 0  # solves till keeping is tried again; trials that have lost in a row
         self._dear, self._rested = 0, False  # solves in a row that keeping was too dear for; the last wasn't asked for
 
     @property
@@ -101,7 +103,7 @@ class Renewal:
         if not self.age:
             return False
         dear = self._expected() > (self.worth + self._total) / self.age
-        due = (self._was_at != _FRESH or self._credit < CREDIT * self._usual) if dear else self._credit <= 0.0
+        due = (self._was_at != _FRESH or self._put_off() > 0) if dear else self._credit <= 0.0
         self._dear = self._dear + 1 if dear and due else 0
         return due
 
@@ -120,10 +122,16 @@ class Renewal:
 
     def rest(self) -> int:
         """Coming solves that may all be set up for without a question: keeping is too dear, and can't be tried yet."""
-        earned = SHARE * (self.worth + self.fresh)
-        if self.every or self._wait or self._dear < FROM or earned <= 0.0:
+        if self.every or self._wait or self._dear < FROM:
             return 0
-        return int(min((CREDIT * self._usual - self._credit) / earned, self._dear, LONGEST_REST))
+        return min(self._put_off(), self._dear, LONGEST_REST)
+
+    def _put_off(self) -> int:
+        """Coming solves before keeping is tried again after a trial that lost: ever more, and till it can be afforded."""
+        earned, missing = SHARE * (self.worth + self.fresh), CREDIT * self._usual - self._credit
+        if missing > 0.0:
+            return max(ceil(missing / earned), self._pause) if earned > 0.0 else LONGEST_REST
+        return self._pause
 
     # -- after it
 
@@ -158,6 +166,7 @@ class Renewal:
         elif whole:
             self.fresh = cost
         if not self.age:
+            self._pause = max(self._pause - 1, 0)
             self.tally.set_up(self.worth)
             self._grow_used_to(self.worth + self.fresh)
         self.age += 1
@@ -180,16 +189,19 @@ class Renewal:
         if not self._usual:
             self._usual, self._credit = cost, 0.5 * CREDIT * cost
         self._usual += USUAL * (cost - self._usual)
-        self._credit = min(self._credit, CREDIT * self._usual)
+        self._credit = min(self._credit, MOST_CREDIT * self._usual)
 
     def _gain(self, applications: float) -> None:
         if applications > 0.0:
+            self._lost = 0
             self._earn(AGAIN * applications)
         else:
+            if self._was_at == _FRESH:
+                self._pause, self._lost = 2**self._lost, min(self._lost + 1, 10)
             self._credit += applications
 
     def _earn(self, applications: float) -> None:
-        self._credit = min(self._credit + applications, CREDIT * self._usual)
+        self._credit = min(self._credit + applications, MOST_CREDIT * self._usual)
 
     def _remember(self, cost: float) -> None:
         excess, known = cost - self.fresh, self._excess[self._at]
