@@ -18,14 +18,14 @@ SHARE = 0.02
 #: Solves decided one by one before any is repeated, per second that one takes, and at most.
 WARM_UP, MOST_WARM_UP = 5e5, 100
 #: Repeats at most; those that are made anyway where a solve takes fewer than so many seconds.
-LONGEST, FEW, SHORT = 127, 2, 0.01
+LONGEST, FEW, SHORT = 511, 2, 0.01
 #: Solves, or iterations, that never come to an end.
 FOR_GOOD = 10**9
 #: Repeats on matrices that change where ω can't follow them: where solves are very short, it needn't at once.
 BLIND = 16
 #: Change of log(2/ω − 1) from where a decision has followed the matrix to the next one with which solves may repeat it
 #: longer, and beyond which they may not as long.
-ALIKE, STEADY = 0.05, 0.15
+ALIKE, STEADY = 0.11, 0.25
 #: Relative change of the iterations, beyond one, and rise of the cost from one decision to the next that call for
 #: another.
 UNLIKE, DEARER = 0.05, 0.1
