@@ -17,6 +17,7 @@ from test_ksp import GUARDED
 
 import sorlearn
 from sorlearn.petsc import build, fast
+from sorlearn.tuning.repeat import LONGEST
 from sorlearn.tuning.session import Session
 
 SOLVES, FEWER = 300, 200  # on one rank, and on several
@@ -279,3 +280,7 @@ def test_it_compiles_without_sorlearn_and_complains_without_a_compiler(tmp_path)
         [sys.executable, script, tmp_path / "nowhere"], capture_output=True, text=True, check=False
     )  # fmt: skip
     assert failed.returncode == 1 and "Error" in failed.stderr
+
+
+def test_all_repeats_of_a_decision_can_be_kept_for_the_journal():
+    assert fast.KEPT > LONGEST

@@ -9,7 +9,7 @@ import pytest
 from sorlearn.tuning.repeat import BLIND, CALLBACK, DECISION, FEW, LONGEST, MOST_WARM_UP, NONZERO, Repeats
 
 #: Nonzeros of small, middling and large matrices: solves of 40 µs, 10 ms and a second at ten iterations.
-SMALL, MIDDLE, LARGE = 10**3, 4 * 10**5, 4 * 10**7
+SMALL, MIDDLE, LARGE = 500, 4 * 10**5, 4 * 10**7
 
 
 def decided(repeats, solves, nonzeros=SMALL, *, iterations=10, cost=1.0, omega=1.5):
@@ -53,11 +53,17 @@ def test_an_omega_that_has_followed_the_matrix_has_not_moved():
     assert repeats.plan(1.8, SMALL, True) >= before
 
 
-def test_a_step_of_the_grid_is_no_reason_to_decide_more_often_and_none_for_less():
+def test_a_step_of_the_grid_is_no_reason_to_decide_more_often():
+    repeats, one_step = Repeats(), 2.0 / (1.0 + 1.1 * (2.0 / 1.5 - 1.0))
+    decided(repeats, 12)
+    plans = [plan for omega in (1.5, one_step) * 12 for plan in decided(repeats, 1, omega=omega)]
+    assert plans == sorted(plans) and plans[-1] == LONGEST - 1
+
+
+def test_two_steps_are_none_for_less_often():
     repeats = steady()
     before = repeats.plan(1.5, SMALL, True)
-    one_step = 2.0 / (1.0 + 1.1 * (2.0 / 1.5 - 1.0))
-    assert repeats.plan(one_step, SMALL, True) == before
+    assert repeats.plan(2.0 / (1.0 + 1.2 * (2.0 / 1.5 - 1.0)), SMALL, True) == before
     assert repeats.stretch == LONGEST
 
 
@@ -103,7 +109,7 @@ def test_after_an_unlike_solve_the_next_decision_may_be_as_much_dearer(cost, rep
 
 def test_where_there_is_nothing_to_learn_only_iterations_count():
     repeats, plans = Repeats(), []
-    for iterations, cost in [(1, 1.0), (2, 1.5), (3, 2.0), (2, 2.0), (3, 3.0), (2, 3.0), (3, 5.0), (1, 9.0)]:
+    for iterations, cost in [(1, 1.0), (2, 1.5), (3, 2.0), (2, 2.0), (3, 3.0), (2, 3.0), (3, 5.0), (1, 9.0), (2, 9.0)]:
         plans.append(repeats.plan(1.0, SMALL, True, few=3.0))
         repeats.decided(iterations, cost)
         assert repeats.left == plans[-1] and [repeats.like(n) for n in (0, 3, 4)] == [True, True, False]

@@ -1,5 +1,6 @@
 """Algorithms that choose ω, one a file, and the registry that finds them by name."""
 
+from functools import cache
 from importlib import import_module
 
 from .base import NO_CONTEXT, Choice, Context, Learner, MatrixFeatures, Space
@@ -16,6 +17,7 @@ LEARNERS = {
 }
 
 
+@cache
 def learner_class(name: str) -> type[Learner]:
     """The class of the learner called `name` (a key of `LEARNERS`)."""
     return getattr(import_module(f".{name}", __name__), LEARNERS[name])

@@ -12,7 +12,7 @@
 #include <petsc/private/pcimpl.h>
 
 /* Solves of which all is kept. */
-#define KEPT 256
+#define KEPT 512
 
 /* A KSP that raises no error for a failed solve, because a repair comes first; NULL for none. */
 typedef struct {

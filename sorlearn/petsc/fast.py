@@ -21,7 +21,7 @@ def _fields(kind: Any, names: str) -> list[tuple[str, Any]]:
 
 
 #: Solves of which all is kept.
-KEPT = 256
+KEPT = 512
 
 
 class Kept(ctypes.Structure):

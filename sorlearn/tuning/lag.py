@@ -15,8 +15,8 @@ from ..records.lag import Tally
 
 #: Share of what setting up for every matrix would cost that may be lost by keeping set-ups.
 SHARE = 0.01
-#: In usual fresh solves with their set-ups: what there must be to lose before keeping is tried where it was too dear, and
-#: the most that there is; the part of a gain that may be lost again.
+#: In usual fresh solves with their set-ups: what there must be to lose before keeping is tried where it was too dear,
+#: and the most that there is; the part of a gain that may be lost again.
 CREDIT, MOST_CREDIT, AGAIN = 2.0, 20.0, 0.5
 #: Weight of a set-up in what is usual.
 USUAL = 0.05
@@ -127,7 +127,7 @@ class Renewal:
         return min(self._put_off(), self._dear, LONGEST_REST)
 
     def _put_off(self) -> int:
-        """Coming solves before keeping is tried again after a trial that lost: ever more, and till that is affordable."""
+        """Coming solves before keeping is tried again after a trial that lost: ever more, and till it is affordable."""
         earned, missing = SHARE * (self.worth + self.fresh), CREDIT * self._usual - self._credit
         if missing > 0.0:
             return max(ceil(missing / earned), self._pause) if earned > 0.0 else LONGEST_REST

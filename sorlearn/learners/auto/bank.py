@@ -73,13 +73,14 @@ class Bank(Remembers):
         if i == j:
             return float(self.mean[j])
         h = self.heaviest()
-        x, other = self.features[h].copy(), self.features[h].copy()
-        x[LEVEL:], other[LEVEL:] = self._curves[self.slots[h], :, i], self._curves[self.slots[h], :, j]
+        x, c = self.features[h], self._curves[self.slots[h]]
+        x[LEVEL:] = c[:, i]
         Px, noise = self.P[h] @ x, float(self.noise[int(h >= AWARE)])
         d = float(x @ Px) + noise
+        shared = d + float((c[:, j] - x[LEVEL:]) @ Px[LEVEL:])
         bound = OUTLIER * sqrt(d)
         surprise = min(max(y - float(self.mean[i]), -bound), bound)
-        return float(self.mean[j]) + (float(other @ Px) + noise) / d * surprise
+        return float(self.mean[j]) + shared / d * surprise
 
     def learn(self, i: int, y: float, loss: float, rounds: int, toll: float) -> None:
         """One step of every member's filter, and of their weights: log cost `y` at the i-th u."""
