@@ -170,8 +170,8 @@ def test_solves_that_fail_count_as_time_that_passes():
     for failed in [False, False, True]:
         play = rule.choose(context(-1.0))
         rule.note(Played(50, 5e-3, failed=failed), 1e-5)
-    assert int(play.arm) == 0 and not rule.arms[0].recent
-    assert all(arm.since >= 3 for arm in rule.arms[1:])
+    assert int(play.arm) == 0 and rule.arms[0].until == 0
+    assert all(arm.until == 0 for arm in rule.arms[1:])
 
 
 def test_an_arm_that_is_left_out_is_never_played():

@@ -96,19 +96,17 @@ class Answers:
     def _judge(self, solver: Any, arm: Arm, b: Any, x: Any, guess: bool) -> Verdict | None:
         """The answer in the user's test, as the safe arm computes it."""
         outer, safe = solver.outer, self._arms[0]
-        unpreconditioned = int(outer.norm_type) == _UNPRECONDITIONED
+        preconditioned = int(outer.norm_type) != _UNPRECONDITIONED
 
         def residual(P: Any, r: Any, z: Any, whose: float) -> None:
-            if unpreconditioned:
-                r.copy(z)
-            elif whose == _SAFE:
+            if whose == _SAFE:
                 safe.apply_as_safe(P, r, z)
             else:
                 arm.pc.apply(r, z)
 
         _judging.begin()
         verdict = self._test.judge(
-            outer, b, x, sweep=residual, omega=_OWN, omega_safe=_SAFE, tolerances=solver.given, nonzero_guess=guess,
+            outer, b, x, sweep=residual if preconditioned else None, omega=_OWN, omega_safe=_SAFE, tolerances=solver.given, nonzero_guess=guess,
             guess=self._guess, before=None if arm.ksp.guess_nonzero else first_residual(arm.ksp), transposed=False,
         )  # fmt: skip
         _judging.end()

@@ -33,8 +33,8 @@ class Arm(ABC):
         Its options follow ``<prefix>sorlearn_<name>_``; its type of preconditioner.
     pc, ksp : petsc4py.PETSc.PC and petsc4py.PETSc.KSP
         The latter is to be assigned.
-    idle : int
-        Solves since it was played.
+    last : int
+        The solve in which it was played.
     limit : int
         Iterations after which the coming solve is cut off, as `set_up` says; 0 for no limit.
     """
@@ -45,7 +45,7 @@ class Arm(ABC):
     def __init__(self, name: str, kind: str, pc: Any) -> None:
         self.name, self.kind, self.pc = name, kind, pc
         self.ksp: Any = None
-        self.idle = self.limit = 0
+        self.last = self.limit = 0
 
     def set_up(self, outer: Any) -> None:
         """Have a set-up for the matrix at hand, or one that is kept; raises what PETSc has against it."""
@@ -85,7 +85,6 @@ class Arm(ABC):
     def let_go(self) -> None:
         """Free what belongs to the matrix."""
         self.ksp.reset()
-        self.idle = 0
 
     def destroy(self) -> None:
         """The end of it."""
@@ -205,21 +204,16 @@ class KeptArm(Arm):
     def __init__(self, name: str, own: str, kind: str, comm: Any) -> None:
         _new_pc(PETSc.COMM_SELF, own, kind).destroy()  # raises PETSc's error where there is no such type
         super().__init__(name, kind, _new_pc(comm, own, "python"))
-        self._lag = Lag(stem="", kind=kind)
+        self._definite = Definite() if kind in _DEFINITE else None
+        self._lag = Lag(stem="", kind=kind, check=self._definite and self._definite.check)
         self._lag.guarded = True
         self.pc.setPythonContext(self._lag)
         self._lag.setFromOptions(self.pc)
         self._own = own
-        self._definite = Definite() if kind in _DEFINITE else None
 
     @property
     def set_ups(self) -> tuple[int, float]:
         return self._lag.set_ups
-
-    def set_up(self, outer: Any) -> None:
-        if self._definite is not None:
-            self._definite.check(outer.getOperators()[1])
-        super().set_up(outer)
 
     def apply_as_safe(self, P: Any, r: Any, z: Any) -> None:
         self._lag.apply_kept(r, z)

@@ -264,7 +264,7 @@ class Arms:
         """Solve with this arm, from x if `nonzero`; what it can't do leaves it out, unless it is the safe one."""
         began, (set_ups, spent) = perf_counter(), arm.set_ups
         self._use(arm)
-        arm.idle = 0
+        arm.last = self._slot.solves if self._slot is not None else 0
         iterations, reason, cut = 0, _REFUSED, False
         try:
             arm.set_up(solver.outer)
@@ -295,12 +295,8 @@ class Arms:
               own: float) -> None:  # fmt: skip
         assert self._slot is not None
         self._slot.solves += 1
-        for i, other in enumerate(self.all):
-            other.idle += 1
-            if other.idle == IDLE and i and not other.tunes:
-                other.let_go()
-                if self._slot.rule is not None:
-                    self._slot.rule.let_go(i)
+        if decided:
+            self._let_go_of_the_idle()
         if self._slot.rule is None or self._tally is None:
             return
         began = perf_counter()
@@ -316,6 +312,15 @@ class Arms:
             ))  # fmt: skip
         self._saved.sometimes(self._slot.solves, self._slot.rule.state)
         self._tally.count(int(self._play.arm), played, bool(self._play.trial), rescued, own + perf_counter() - began)
+
+    def _let_go_of_the_idle(self) -> None:
+        assert self._slot is not None
+        for i, arm in enumerate(self.all):
+            if self._slot.solves >= arm.last + IDLE and i and not arm.tunes:
+                arm.let_go()
+                arm.last = self._slot.solves
+                if self._slot.rule is not None:
+                    self._slot.rule.let_go(i)
 
     def _try(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """The call's result, or None after an error: from then on the safe arm solves."""

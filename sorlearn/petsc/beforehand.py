@@ -49,13 +49,11 @@ class Definite:
 
     def __init__(self) -> None:
         self._symmetric = (0, False)
-        self._passed = (0, 0)  # the matrix that did, and its state then
         self._diagonal: Any = None
 
     def check(self, P: Any) -> None:
         """Raise MatrixError unless it looks like one.  Collective."""
-        now = identity(P), P.stateGet()
-        if now == self._passed or P.getType() != "seqaij":
+        if P.getType() != "seqaij":
             return
         if self._symmetric[0] != identity(P):
             self.reset()
@@ -65,10 +63,9 @@ class Definite:
             raise MatrixError("the matrix isn't symmetric")
         if self._diagonal.min()[1] <= 0.0:
             raise MatrixError("the matrix isn't positive definite: there is a diagonal entry that isn't positive")
-        self._passed = now
 
     def reset(self) -> None:
         """Let go of the vector."""
         if self._diagonal is not None:
             self._diagonal.destroy()
-        self._diagonal, self._symmetric, self._passed = None, (0, False), (0, 0)
+        self._diagonal, self._symmetric = None, (0, False)

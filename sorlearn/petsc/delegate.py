@@ -231,11 +231,6 @@ def has_operators(pc: Any) -> bool:
     return bool(preconditioning.value)
 
 
-def has_test(ksp: Any) -> bool:
-    """Whether the KSP tests for convergence at all."""
-    return _test_of(ksp)[0].value != address("KSPConvergedSkip")
-
-
 def set_no_test(ksp: Any) -> None:
     """Have the KSP run all its iterations (`-ksp_convergence_test skip`)."""
     library().KSPSetConvergenceTest(_pointer(ksp.handle), _pointer(address("KSPConvergedSkip")), None, None)

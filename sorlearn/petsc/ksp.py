@@ -192,14 +192,15 @@ class KSP:
         given = self.given
         if tighten:
             given = given._replace(rtol=given.rtol * scale, atol=given.atol * scale)
-        tolerances.write(inner, **given._asdict())
+        tolerances.write(inner, *given)
         self._set_test(inner)
 
     def _set_test(self, inner: Any) -> None:
         """Have nobody test for convergence, PETSc where the outer KSP would say the same, or the outer KSP."""
-        if not delegate.has_test(self.outer):
+        asked = usertest.test_of(self.outer)
+        if asked.skips:
             test = "none"
-        elif self._limit or self._is_heard(self.outer):
+        elif self._limit or not asked.plain or self._is_heard(self.outer):
             test = "outer"
         else:
             test = "own"
@@ -217,7 +218,7 @@ class KSP:
     def _is_heard(ksp: Any) -> bool:
         """Whether a KSP has something to say about another one's iterations, or to show of them."""
         no_norm = int(ksp.norm_type) == int(PETSc.KSP.NormType.NONE)  # petsc4py gives such a KSP no test at all
-        return no_norm or delegate.watched(ksp) or not usertest.test_of(ksp).plain
+        return no_norm or delegate.watched(ksp)
 
     def _monitor(self, inner: Any, iteration: int, norm: float) -> None:
         """Show the outer KSP's monitors an iteration; a continued solve goes on counting."""

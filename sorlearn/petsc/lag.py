@@ -43,6 +43,8 @@ class Lag:
         What the wrapped PC's prefix has behind the solver's.
     kind : str, optional
         Its type where none is given; otherwise PETSc's default.
+    check : callable, optional
+        Asked of a matrix before it is set up for; raises where it can't be.
 
     Attributes
     ----------
@@ -54,8 +56,9 @@ class Lag:
         Set-ups and solves so far; with `-lag_summary` those of all solvers of this name.
     """
 
-    def __init__(self, overrides: dict[str, Any] | None = None, stem: str = "lag_", kind: str | None = None):
-        self.overrides, self._wrapped_as = overrides or {}, (stem, kind)
+    def __init__(self, overrides: dict[str, Any] | None = None, stem: str = "lag_", kind: str | None = None,
+                 check: Callable[[Any], None] | None = None) -> None:  # fmt: skip
+        self.overrides, self._wrapped_as, self._check = overrides or {}, (stem, kind), check
         self.guarded = False
         self.position = "not solved with so far"
         self.tally = records.Tally()
@@ -67,7 +70,8 @@ class Lag:
         self._ksp: tuple[int, int] = (0, 0)
 
     def _new_upkeep(self) -> Upkeep:
-        return Upkeep(self._settings.solves, self.tally, Wrapped(*self._wrapped_as), self._unattended.state)
+        wrapped = Wrapped(*self._wrapped_as)
+        return Upkeep(self._settings.solves, self.tally, wrapped, self._unattended.state, self._check)
 
     @property
     def set_ups(self) -> tuple[int, float]:

@@ -35,11 +35,10 @@ def write(
     One that PETSc refuses, or couldn't be given back because PETSc refuses what the KSP has, stays what it is: such a
     number says never or at once, and a stricter one would say no more.
     """
-    wanted = dict(zip(Tolerances._fields, (rtol, atol, divtol, max_it)))
     given = {
         name: new
-        for name, old in read(ksp)._asdict().items()
-        if (new := wanted[name]) is not None and new != old and _allowed(name, new) and _allowed(name, old)
+        for name, new, old in zip(Tolerances._fields, (rtol, atol, divtol, max_it), ksp.getTolerances())
+        if new is not None and new != old and _allowed(name, new) and _allowed(name, old)
     }
     if given:
         ksp.setTolerances(**given)

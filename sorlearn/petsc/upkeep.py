@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
@@ -34,6 +35,8 @@ class Upkeep:
         The PC that is set up.
     state : fast.State
         Where fast.c finds that PC, and counts applications.
+    check : callable, optional
+        Asked of a matrix before it is set up for; raises where it can't be.
 
     Attributes
     ----------
@@ -45,13 +48,14 @@ class Upkeep:
         Seconds that they took on this rank.
     """
 
-    def __init__(self, every: int, tally: Tally, wrapped: Wrapped, state: State) -> None:
+    def __init__(self, every: int, tally: Tally, wrapped: Wrapped, state: State,
+                 check: Callable[[Any], None] | None = None) -> None:  # fmt: skip
         self.wrapped, self.rule, self._state = wrapped, Renewal(every, tally), state
         self.set_ups, self.setting_up = 0, 0.0
         self.kept = self.new = False
         self.applications = 0
         self.per_iteration = 1.0
-        self._every, self._tally = every, tally
+        self._every, self._tally, self._check = every, tally, check
         self._worth, self._readings, self._likeness = Worth(), Readings(), Likeness()
         self._comm: Comm | None = None
         self._decided, self._first = False, True  # for this matrix; the first solve with it
@@ -78,6 +82,8 @@ class Upkeep:
 
     def set_up(self, pc: Any, anew: bool = False) -> None:
         """Set up for the matrix at hand.  Collective."""
+        if self._check is not None:
+            self._check(pc.getOperators()[1])
         began = perf_counter()
         _setting_up.begin()
         self.wrapped.set_up(pc, anew)

@@ -47,6 +47,11 @@ class StoppingTest(NamedTuple):
         return self.function == address("KSPConvergedDefault")
 
     @property
+    def skips(self) -> bool:
+        """Whether nothing is tested, and all iterations are run (`-ksp_convergence_test skip`)."""
+        return self.function == address("KSPConvergedSkip")
+
+    @property
     def foreign(self) -> bool:
         """Whether it is one that a part of PETSc has set for its own ends, as SNES does for a trust region."""
         known = ("KSPConvergedDefault", "KSPConvergedSkip", "KSPLSQRConvergedDefault")
@@ -103,7 +108,7 @@ class UserTest:
         b: Any,
         x: Any,
         *,
-        sweep: Callable[[Any, Any, Any, float], None],
+        sweep: Callable[[Any, Any, Any, float], None] | None,
         omega: float,
         omega_safe: float,
         tolerances: Tolerances,
@@ -116,8 +121,8 @@ class UserTest:
 
         Parameters
         ----------
-        sweep : callable
-            ``sweep(P, r, z, omega)`` is z = M⁻¹r.
+        sweep : callable or None
+            ``sweep(P, r, z, omega)`` is z = M⁻¹r; None for z = r.
         tolerances : Tolerances
             The user's.
         nonzero_guess : bool
@@ -146,9 +151,11 @@ class UserTest:
 
         def norms(*omegas: float) -> list[float]:
             """Of M⁻¹r for these ω, in the KSP's norm."""
-            found = []
+            found: list[float] = []
+            if sweep is None and not null:
+                return [float(r.norm())] * len(omegas)
             for each in omegas:
-                sweep(P, r, z, each)
+                sweep(P, r, z, each) if sweep else r.copy(z)
                 if null:
                     null.remove(z)
                 found.append(abs(z.dot(r)) ** 0.5 if int(ksp.norm_type) == _NATURAL else z.norm())

@@ -126,8 +126,8 @@ class Arm(Remembers):
         Decisions for which it waits because it failed.
     absent : bool
         Whether it is left out for good.
-    since : int
-        Solves since its last.
+    until : int
+        Solves of all arms up to which its set-up may still be of use, as it has solved lately.
     """
 
     _remembered = ("iterations", "each", "set_up", "offset", "tried", "tighten", "solves", "set_ups", "backoff")
@@ -142,7 +142,7 @@ class Arm(Remembers):
         self.solves = self.set_ups = 0.0  # those after another of its own; the older, the less they count
         self.wait = 0
         self.ready = self.absent = False
-        self.since = RECENT
+        self.until = 0
 
     def note(self, phi: np.ndarray, played: Played, expected: float) -> None:
         """Learn from a solve, whose log of iterations + 1 was expected to be so much."""
@@ -153,11 +153,6 @@ class Arm(Remembers):
             seen, noise = max(seen + 0.5, self.iterations.predict(phi)[0]), CENSORED
         self.iterations.update(phi, seen, noise)
         self.tried += 1
-
-    @property
-    def recent(self) -> bool:
-        """Whether its set-up may still be of use, as it has solved lately."""
-        return self.since < RECENT
 
     def clocked(self, log_iterations: float) -> bool:
         """Whether its clock has been read often enough, for solves of so many iterations: seldom if they take long."""

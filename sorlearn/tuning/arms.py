@@ -100,7 +100,7 @@ class Rule(Remembers):
         self._changing = 1.0  # share of decisions before which the matrix had changed
         self._spent = self._lost = self._behind = self._first = self._deciding = 0.0
         self._own = Clocks()
-        self._incumbent = self._since = 0
+        self._incumbent = self._since = self._solves = 0
         self._phi = basis(Context())
         self._expected = self._expect()
         self._play = Play(0)
@@ -171,7 +171,7 @@ class Rule(Remembers):
         share, least = ((arm.set_ups * again + WEIGHT * more) / (arm.solves + WEIGHT) for more in (supposed, 0.0))
         due = 0.0
         if not arm.ready:
-            due = share if arm.recent else again if arm.set_up.count else first
+            due = share if self._solves < arm.until else again if arm.set_up.count else first
         cost = solving + share if not (arm.absent or arm.wait) else inf
         return its, deviation, each, share, least, due, cost
 
@@ -257,9 +257,9 @@ class Rule(Remembers):
         if self._play.trial:
             taken = played.total + self._decisions
             self._lost = max(self._lost + taken - float(self._expected.cost[self._incumbent]), 0.0)
-        again = arm.recent
-        for other in self.arms:
-            other.since = (RECENT if played.failed else 0) if other is arm else other.since + 1
+        again = self._solves < arm.until
+        self._solves += 1
+        arm.until = 0 if played.failed else self._solves + RECENT
         if played.failed:
             if i:
                 arm.wait, arm.backoff, arm.ready = arm.backoff, min(2 * arm.backoff, LONGEST_WAIT), False
