@@ -81,6 +81,7 @@ def force(ksp, **play):
 
     if rule is not None:
         rule.choose = choose
+    arms_of(ksp).state()  # takes back what goes by without Python
     arms_of(ksp)._left = 0
 
 
@@ -128,6 +129,7 @@ def test_a_decision_is_repeated_until_iterations_grow():
     for number in range(12):
         fill(A, N, shift=-4.0 if number < 6 else 0.0)
         solve(ksp, number)
+        arms_of(ksp).state()
         left.append(arms_of(ksp)._left)
     assert left[:8] == [60, 59, 58, 57, 56, 55, 0, 60], left
 
@@ -624,3 +626,13 @@ print("end")
     output = run(1, sys.executable, script, options=f"{FLAGS} -sorlearn_arms sor,icc,gamg -sorlearn_arms_summary",
                  cwd=tmp_path).stdout  # fmt: skip
     assert "end" in output and "summary of (no prefix): 12 solves" in output
+
+
+def test_the_advice_counts_all_solves(capfd):
+    """Those that have repeated the last decision, too."""
+    ksp = with_arms(laplacian(N), "sor,blocks", ksp_rtol=1e-6, **BLOCKS, sorlearn_arms_summary=True)
+    for number in range(20):
+        solve(ksp, number)
+    arms = arms_of(ksp)
+    ksp.destroy()
+    assert 0.5 < arms._tally.alone[1][0] / sum(arms._tally.seconds) < 1.5

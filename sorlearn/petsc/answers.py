@@ -106,8 +106,9 @@ class Answers:
 
         _judging.begin()
         verdict = self._test.judge(
-            outer, b, x, sweep=residual if preconditioned else None, omega=_OWN, omega_safe=_SAFE, tolerances=solver.given, nonzero_guess=guess,
-            guess=self._guess, before=None if arm.ksp.guess_nonzero else first_residual(arm.ksp), transposed=False,
+            outer, b, x, sweep=residual if preconditioned else None, omega=_OWN, omega_safe=_SAFE,
+            tolerances=solver.given, nonzero_guess=guess, guess=self._guess,
+            before=None if arm.ksp.guess_nonzero else first_residual(arm.ksp), transposed=False,
         )  # fmt: skip
         _judging.end()
         return verdict

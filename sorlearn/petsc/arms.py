@@ -30,6 +30,7 @@ from .collective import Comm
 from .context import UNREADABLE, Features
 from .rescue import first_residual, keep_first_residual
 from .say import complain, once, say
+from .turns import Turns
 
 registry = Registry()
 _choosing = PETSc.Log.Event("SorlearnChooseArm")
@@ -66,6 +67,8 @@ class Arms:
         The PC of the arm `sor`, with a `sorlearn.PC`.
     make : callable
         Makes an arm's KSP from the outer one, its PC and its name.
+    turns : Turns
+        Solves of the safe arm that nobody has to look at.
 
     Attributes
     ----------
@@ -73,10 +76,12 @@ class Arms:
         The one that solves, or has solved last.
     """
 
-    def __init__(self, outer: Any, settings: ArmSettings, sor: Any, make: Callable[[Any, Any, str], Any]) -> None:
+    def __init__(self, outer: Any, settings: ArmSettings, sor: Any, make: Callable[[Any, Any, str], Any],
+                 turns: Turns) -> None:  # fmt: skip
         self._prefix, self._settings = outer.getOptionsPrefix() or "", settings
         self._comm = Comm(outer.comm)
-        self._sor, self._make = sor, make
+        self._sor, self._make, self._turns = sor, make, turns
+        self._set_ups = (0, 0.0)  # the safe arm's, when it was handed over
         named = settings.arms or ""
         self._auto = named == "auto"
         self.all: list[Arm] = []
@@ -161,6 +166,7 @@ class Arms:
 
     def reset(self) -> None:
         """Let go of the operators, and give back what was learned."""
+        self._take_back()
         for arm in self.all:
             arm.let_go()
         self._answers.reset()
@@ -170,6 +176,7 @@ class Arms:
     def _leave(self) -> None:
         if self._slot is not None:
             if self._saved is not None and self._slot.rule is not None:
+                self._try(self._slot.rule.settle)
                 self._saved.save(self._slot.solves, self._slot.rule.state)
             registry.release(self._key, self._slot)
         self._slot = None
@@ -182,6 +189,7 @@ class Arms:
 
     def state(self) -> list[str]:
         """The lines of `-ksp_view`."""
+        self._take_back()
         lines = [f"sorlearn.KSP: arm {self.in_use.name} in use, of {', '.join(arm.name for arm in self.all)}"]
         if self._held:
             lines.append(f"the first arm is held: {self._held}")
@@ -201,6 +209,7 @@ class Arms:
             Has an arm's KSP solve for the outer one: ``solver.solve_with``.
         """
         outer, safe = solver.outer, self.all[0]
+        self._take_back()
         if self._slot is None:
             self._enter(outer)
         if transposed or self._holds(outer):
@@ -223,7 +232,32 @@ class Arms:
         elif iterations > GROWN * self._decided + 1.0:
             self._left = 0
         self._note(solver, arm, played, iterations, rescued, decided, own)
+        self._hand_over(solver, arm)
         return iterations
+
+    def _hand_over(self, solver: Any, arm: Arm) -> None:
+        """Let the safe arm repeat the decision with nobody looking, where all ranks see that it may."""
+        observed, alike = self._settings.arms_monitor or self._settings.arms_journal, not self._play.tighten
+        if self._left and arm is self.all[0] and alike and not observed and solver.says_the_same(arm.ksp):
+            self._set_ups = arm.set_ups
+            self._turns.hand_over(solver.outer, arm.ksp, self._left, int(GROWN * self._decided + 1.0))
+
+    def _take_back(self) -> None:
+        """Account for what the safe arm has solved since."""
+        taken, slot, arm = self._turns.take_back(), self._slot, self.all[0]
+        if taken is None or slot is None:
+            return
+        self._left, slot.solves = taken.left, slot.solves + taken.solves
+        if not taken.solves:
+            return
+        arm.last = slot.solves
+        (set_ups, spent), (more, now) = self._set_ups, arm.set_ups
+        played = Played(taken.iterations, taken.seconds - (now - spent), more - set_ups, now - spent)
+        if slot.rule is not None and self._tally is not None and self._saved is not None:
+            if not self._broken:
+                self._try(slot.rule.note, played, None, taken.solves)
+            self._saved.sometimes(slot.solves, slot.rule.state)
+            self._tally.count(0, played, False, False, 0.0, taken.solves)
 
     def _holds(self, outer: Any) -> bool:
         """Whether solves of this KSP say nothing of arms, so that the safe one makes them all."""
@@ -329,7 +363,7 @@ class Arms:
         try:
             return call(*arguments)
         except Exception as error:
-            self._broken, self._left = True, 0
+            self._broken = True  # what the others repeat, this rank repeats, too
             text = f" {error}" if isinstance(error, SorlearnError) else f"\n{traceback.format_exc().rstrip()}"
             complain(PETSc.COMM_SELF, f"choosing among the arms of solver '{self._prefix}' stops; its first arm, "
                      f"{self.all[0].name}, solves from now on:{text}")  # fmt: skip

@@ -1,10 +1,11 @@
 /*
    Solves in which there is nothing to decide, without Python.  Of sorlearn.PC: its sweeps, solves that repeat a decision
    while omega follows the matrix, and solves in which omega is held.  Of sorlearn.Lag: applications of the wrapped PC,
-   and solves that are all set up for.
+   and solves that are all set up for.  Of sorlearn.KSP: solves by the arm that is safe and in use.
 
-   These functions stand in for petsc4py's in the operations of a Python PC and call those wherever Python has to decide,
-   judge or repair.  What is known of a PC, `State`, is memory of fast.py's, which has the same structure.
+   These functions stand in for petsc4py's in the operations of a Python PC or KSP and call those wherever Python has to
+   decide, judge or repair.  What is known of it, `State` or `Turn`, is memory of fast.py's, which has the same
+   structure.
 */
 #include <stdint.h>
 #include <string.h>
@@ -65,11 +66,27 @@ struct State {
   } kept[KEPT];
 };
 
+/* An arm's turn to solve for the outer KSP. */
+typedef struct Turn Turn;
+struct Turn {
+  Turn *next;
+  KSP   outer, inner;
+  PetscErrorCode (*solve)(KSP);
+  /* solves that are its to make; iterations from which on one is the last; the outer KSP's norm, side and test */
+  int64_t left, most, norm, side;
+  void   *test;
+  /* what has been solved, and Python hasn't heard of */
+  int64_t solves, iterations;
+  double  seconds;
+};
+
 /* What this file was compiled for; fast.py compares it with what is running. */
 const int64_t sorlearn_built_for[] = {PETSC_VERSION_MAJOR, PETSC_VERSION_MINOR, PETSC_VERSION_SUBMINOR,
-                                      sizeof(PetscScalar), sizeof(PetscReal), sizeof(PetscInt), sizeof(State)};
+                                      sizeof(PetscScalar), sizeof(PetscReal), sizeof(PetscInt), sizeof(State),
+                                      sizeof(Turn)};
 
 static State *first;
+static Turn  *first_turn;
 
 /* The state of a PC; the one asked for last comes first. */
 static State *Of(PC pc)
@@ -453,5 +470,85 @@ PetscErrorCode sorlearn_detach(PC pc, State *state)
   pc->ops->applytranspose = state->applytranspose;
   pc->ops->presolve       = state->presolve;
   pc->ops->postsolve      = state->postsolve;
+  PetscFunctionReturn(0);
+}
+
+/* The turn in an outer KSP; the one asked for last comes first. */
+static Turn *TurnIn(KSP outer)
+{
+  for (Turn **place = &first_turn, *turn; (turn = *place); place = &turn->next)
+    if (turn->outer == outer) {
+      *place            = turn->next;
+      turn->next        = first_turn;
+      return first_turn = turn;
+    }
+  return NULL;
+}
+
+/* Whether nothing has changed that Python would have to look at, and nobody listens. */
+static PetscBool Goes(Turn *turn)
+{
+  KSP ksp = turn->outer;
+  return (PetscBool)(turn->left > 0 && !ksp->transpose_solve && !ksp->numbermonitors && !ksp->res_hist &&
+                     (int64_t)ksp->normtype == turn->norm && (int64_t)ksp->pc_side == turn->side &&
+                     (void *)ksp->converged == turn->test && ksp->calc_sings == turn->inner->calc_sings &&
+                     ksp->pc->dm == turn->inner->pc->dm && ksp->rtol >= 0.0 && ksp->rtol < 1.0 && ksp->abstol >= 0.0 &&
+                     ksp->divtol >= 0.0 && ksp->max_it >= 0);
+}
+
+/* As KSP.solve_with and Arm.set_up, with the user's tolerances. */
+static PetscErrorCode SolveInTurn(KSP outer)
+{
+  Turn          *turn  = TurnIn(outer);
+  KSP            inner = turn->inner;
+  Mat            A, P;
+  PetscLogDouble began, now;
+  PetscErrorCode code;
+  PetscFunctionBegin;
+  if (!Goes(turn)) {
+    PetscCall(turn->solve(outer));
+    PetscFunctionReturn(0);
+  }
+  PetscCall(PetscTime(&began));
+  PetscCall(KSPGetOperators(outer, &A, &P));
+  PetscCall(KSPSetOperators(inner, A, P));
+  PetscCall(PCSetReusePreconditioner(inner->pc, outer->pc->reusepreconditioner));
+  PetscCall(KSPSetInitialGuessNonzero(inner, (PetscBool)!outer->guess_zero));
+  inner->rtol   = outer->rtol;
+  inner->abstol = outer->abstol;
+  inner->divtol = outer->divtol;
+  inner->max_it = outer->max_it;
+  code          = KSPSolve(inner, outer->vec_rhs, outer->vec_sol);
+  if (code) turn->left = 0;
+  PetscCall(code);
+  PetscCall(PetscTime(&now));
+  outer->its    = inner->its;
+  outer->rnorm  = inner->rnorm;
+  outer->reason = inner->reason;
+  turn->left    = inner->reason > 0 && inner->its <= turn->most ? turn->left - 1 : 0;
+  turn->solves++;
+  turn->iterations += inner->its;
+  turn->seconds += now - began;
+  PetscFunctionReturn(0);
+}
+
+/* Stand in for petsc4py's solve; not collective. */
+PetscErrorCode sorlearn_take_turns(KSP outer, Turn *turn)
+{
+  PetscFunctionBegin;
+  turn->outer       = outer;
+  turn->solve       = outer->ops->solve;
+  turn->next        = first_turn;
+  first_turn        = turn;
+  outer->ops->solve = SolveInTurn;
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode sorlearn_end_turns(KSP outer, Turn *turn)
+{
+  PetscFunctionBegin;
+  if (TurnIn(outer) != turn) PetscFunctionReturn(0);
+  first_turn        = turn->next;
+  outer->ops->solve = turn->solve;
   PetscFunctionReturn(0);
 }

@@ -57,10 +57,22 @@ class State(ctypes.Structure):
     ]
 
 
+class Turn(ctypes.Structure):
+    """struct Turn of fast.c, which says what the fields are."""
+
+    _fields_ = [
+        *_fields(_pointer, "next outer inner solve"),
+        *_fields(_integer, "left most norm side"),
+        ("test", _pointer),
+        *_fields(_integer, "solves iterations"),
+        ("seconds", _real),
+    ]
+
+
 def _built_for() -> list[int]:
     """What sorlearn_built_for of fast.c has to say."""
     scalar, real, integer = (kind().itemsize for kind in (PETSc.ScalarType, PETSc.RealType, PETSc.IntType))
-    return [*PETSc.Sys.getVersion(), scalar, real, integer, ctypes.sizeof(State)]
+    return [*PETSc.Sys.getVersion(), scalar, real, integer, ctypes.sizeof(State), ctypes.sizeof(Turn)]
 
 
 @cache

@@ -15,6 +15,7 @@ from .arms import Arms
 from .clib import library, origin
 from .in_use import InUse
 from .pc import PC
+from .turns import Turns
 
 #: What an inner KSP says when it is cut off: no failure that its preconditioner would repair.
 _ENOUGH = int(PETSc.KSP.ConvergedReason.CONVERGED_ITS)
@@ -53,6 +54,7 @@ class KSP:
         self.given = tolerances.Tolerances(1e-5, 1e-50, 1e4, 10000)
         self.interrupted = False
         self._sor: Any = None
+        self._turns = Turns()
         self._done = self._last = self._limit = 0
         self._cut = self._transposed = False
         self._tests: dict[int, str] = {}
@@ -64,7 +66,7 @@ class KSP:
         self._let_go(ksp)
         alive.enter(ksp)
         if settings.arms not in (None, "sor"):
-            self.arms = Arms(ksp, settings, self._pc_of_sor(ksp, prefix), self._make)
+            self.arms = Arms(ksp, settings, self._pc_of_sor(ksp, prefix), self._make, self._turns)
             self.inner = self.arms.in_use.ksp
         else:
             pc = ksp.getPC()
@@ -75,6 +77,8 @@ class KSP:
             self.inner = self._make(ksp, pc)
         delegate.copy_norms(self.inner, ksp)
         delegate.stand_for(ksp, self.inner)
+        if self.arms is not None:
+            self._turns.attach(ksp)
 
     def _make(self, ksp: Any, pc: Any, arm: str = "") -> Any:
         """An inner KSP with this PC, configured by its own options and, where it has none, by others'."""
@@ -181,6 +185,10 @@ class KSP:
         delegate.set_residual_norm(self.outer, inner.getResidualNorm())  # where PETSc's own test has shown nothing
         return self._cut
 
+    def says_the_same(self, inner: Any) -> bool:
+        """Whether the inner KSP tests as the outer one would, with nobody listening."""
+        return self._tests.get(inner.handle) == "own"
+
     def _hand_on(self, inner: Any, tighten: float, nonzero: bool) -> None:
         """Settings that the user may have changed; PETSc doesn't call setUp for them."""
         ksp, scale = self.outer, 10.0**-tighten
@@ -282,6 +290,7 @@ class KSP:
 
     def _let_go(self, ksp: Any) -> None:
         alive.leave(ksp)
+        self._turns.detach(ksp)
         delegate.stand_alone(ksp)
         if self.arms is not None:
             self.arms.destroy()

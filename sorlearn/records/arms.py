@@ -93,9 +93,9 @@ class Tally:
         self.own = 0.0
         self.alone: Any = None
 
-    def count(self, arm: int, played: Any, trial: bool, rescued: bool, own: float) -> None:
-        """A solve ended, for which choosing took `own` seconds; `played` has its seconds and set-ups."""
-        self.solves[arm] += 1
+    def count(self, arm: int, played: Any, trial: bool, rescued: bool, own: float, solves: int = 1) -> None:
+        """A solve ended, or several, for which choosing took `own` seconds; `played` has their seconds and set-ups."""
+        self.solves[arm] += solves
         self.trials[arm] += trial
         self.rescued[arm] += rescued
         self.set_ups[arm] += played.set_ups

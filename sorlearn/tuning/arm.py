@@ -103,10 +103,11 @@ class Clocks(Remembers):
     def __init__(self) -> None:
         self._readings, self.count, self.believed = np.zeros(REMEMBERED), 0, 0.0
 
-    def note(self, seconds: float) -> None:
-        """One more; the first, in which things are made that stay, counts until there is another."""
-        self._readings[max(self.count - 1, 0) % REMEMBERED] = seconds
-        self.count += 1
+    def note(self, seconds: float, times: int = 1) -> None:
+        """One more, or as many alike; the first, in which things are made that stay, counts until there is another."""
+        for _ in range(min(times, REMEMBERED)):
+            self._readings[max(self.count - 1, 0) % REMEMBERED] = seconds
+            self.count += 1
         found = sorted(self._readings[: max(self.count - 1, 1)].tolist())
         self.believed = found[int(BELIEVED * len(found))]
 
@@ -159,13 +160,15 @@ class Arm(Remembers):
         long = exp(min(log_iterations, 15.0)) * self.each.believed > LONG
         return self.each.count > (1 if long else FEW)
 
-    def count_set_ups(self, played: Played, again: bool) -> None:
+    def count_set_ups(self, played: Played, again: bool, solves: int = 1) -> None:
         """Learn what set-ups take and, where it solves `again` what comes next, how many it needs."""
         if played.set_ups:
             self.set_up.note(played.set_up_seconds / played.set_ups)
         if again:
-            self.solves = 0.98 * self.solves + 1.0
-            self.set_ups = 0.98 * self.set_ups + played.set_ups
+            kept = 0.98**solves
+            newer = (1.0 - kept) / 0.02  # what so many solves count
+            self.solves = kept * self.solves + newer
+            self.set_ups = kept * self.set_ups + newer * played.set_ups / solves
 
     def judged(self, lacks: float) -> None:
         """Tighten where an answer lacked digits; relax slowly."""

@@ -122,7 +122,7 @@ class Rule(Remembers):
         self._changing += (changed - self._changing) * 0.1
         for arm in self.arms:
             arm.ready, arm.wait = arm.ready and not changed, max(arm.wait - 1, 0)
-        self._compare()
+        self.settle()
         self._phi = basis(context)
         self._expected = expected = self._expect()
         self._incumbent = self._cheapest()
@@ -237,8 +237,8 @@ class Rule(Remembers):
 
     # -- after it
 
-    def note(self, played: Played, own: float | None) -> None:
-        """Learn from a solve.
+    def note(self, played: Played, own: float | None, solves: int = 1) -> None:
+        """Learn from a solve, or from the sums of several.
 
         Parameters
         ----------
@@ -249,26 +249,26 @@ class Rule(Remembers):
         arm = self.arms[i]
         self._first = self._first or played.total
         self._spent += played.total
-        self._since += 1
+        self._since += solves
         arm.ready = True
         if i:
             doubted = self._expected.cost[0] * exp(DOUBT * self._expected.deviation[0])
-            self._behind += played.total - float(doubted)
+            self._behind += played.total - solves * float(doubted)
         if self._play.trial:
             taken = played.total + self._decisions
             self._lost = max(self._lost + taken - float(self._expected.cost[self._incumbent]), 0.0)
         again = self._solves < arm.until
-        self._solves += 1
+        self._solves += solves
         arm.until = 0 if played.failed else self._solves + RECENT
         if played.failed:
             if i:
                 arm.wait, arm.backoff, arm.ready = arm.backoff, min(2 * arm.backoff, LONGEST_WAIT), False
             return
-        arm.count_set_ups(played, again=again)
+        arm.count_set_ups(played, again, solves)
         if played.lacks is not None:
             arm.judged(played.lacks)
         if played.iterations:
-            arm.each.note(played.seconds / (played.iterations + 1.0))
+            arm.each.note(played.seconds / (played.iterations + solves), solves)
         if own is None:
             return
         self._own.note(own)
@@ -279,8 +279,8 @@ class Rule(Remembers):
         if played.iterations:
             arm.note(self._phi, played, float(self._expected.log_iterations[i]))
 
-    def _compare(self) -> None:
-        """What each arm alone would have taken for the solves since the last decision."""
+    def settle(self) -> None:
+        """Have the solves since the last decision count in `total`."""
         expected, solves, self._since = self._expected, self._since, 0
         solving = np.exp(expected.log_iterations) * expected.each
         for row, side in zip(self.total, (-2.0, 0.0, 2.0)):
