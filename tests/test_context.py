@@ -7,6 +7,7 @@ import pytest
 from petsc4py import PETSc
 from systems import laplacian
 
+from sorlearn.petsc import context
 from sorlearn.petsc.context import Features
 
 
@@ -48,3 +49,19 @@ def test_skew_of_convection_is_that_of_all_rows(wind):
                 A.setValue(i, j, value)
     A.assemble()
     assert look(A)[2] == pytest.approx(0.5 * np.log((1 + wind) / (1 - wind)), rel=1e-12)
+
+
+def test_solvers_of_one_matrix_look_at_it_whole_but_once(monkeypatch):
+    whole, original = [], context._Sample.__init__
+
+    def counted(self, *arguments):
+        whole.append(self)
+        original(self, *arguments)
+
+    monkeypatch.setattr(context._Sample, "__init__", counted)
+    A, one, other = random_symmetric(200, 0), Features(), Features()
+    assert one.look(A) == other.look(A) and len(whole) == 1
+    A.shift(1.0)
+    assert one.look(A) == other.look(A) == Features().look(A) and len(whole) == 2
+    A.shift(1.0)
+    assert Features().look(A)[0] != one._here[0] and len(whole) == 3

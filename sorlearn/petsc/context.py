@@ -6,6 +6,7 @@ pattern reads it whole and picks 16 rows; later looks at new values read only th
 
 from __future__ import annotations
 
+import copy
 import ctypes
 from collections.abc import Sequence
 from math import isfinite, log, log10, nan
@@ -77,6 +78,18 @@ class _Sample:
     def _skew(self, values: np.ndarray) -> float:
         lower, upper = (float(np.abs(values[places]).sum()) for places in (self.lower, self.upper))
         return 0.5 * log(lower / upper) if lower > 0.0 and upper > 0.0 else 0.0
+
+
+#: The last full look, and at which matrix in which state: solvers often look at the same one in turn.
+_latest: dict[tuple[int, int], _Sample] = {}
+
+
+def _sampled(seen: tuple[int, int], block: Any, values: np.ndarray, inodes: bool | None) -> _Sample:
+    if seen not in _latest:
+        sample = _Sample(block, values, inodes)
+        _latest.clear()
+        _latest[seen] = sample
+    return copy.copy(_latest[seen])
 
 
 def _triangles(keys: np.ndarray, width: int, entries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -206,7 +219,7 @@ class Features:
             if not known or self._changes >= self._next_full:
                 self.nonzeros = len(values)
                 with np.errstate(all="ignore"):
-                    self._sample = _Sample(block, values, self._sample.inodes if known else None)
+                    self._sample = _sampled(self._seen, block, values, self._sample.inodes if known else None)
                 self.inodes = self._sample.inodes and not PETSc.Options().hasName("mat_no_inode")
                 self._next_full = 2 * self._changes + 8
             self._changes += 1
