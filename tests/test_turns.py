@@ -1,4 +1,4 @@
-"""Solves of the safe arm that go by without Python are what they would have been with it."""
+"""Solves of an arm that go by without Python are what they would have been with it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import SWITCH
 from petsc4py import PETSc
-from systems import fill, laplacian
+from systems import fill, laplacian, true_residual
 from test_arms import BLOCKS, N, arms_of, force, solve, with_arms
 
 from sorlearn.petsc import fast, usertest
@@ -16,6 +16,7 @@ from sorlearn.petsc.arms import Arms
 from sorlearn.petsc.turns import Turns
 
 LEFT, SOLVES = 6, 30
+TRUE = {"ksp_norm_type": "unpreconditioned"}
 FIXED = {"sorlearn_blocks_lag_solves": 3}  # clocks have no say in when it is set up
 pytestmark = pytest.mark.skipif(os.environ.get(SWITCH) == "0" or not fast.library(), reason="there is no fast.c")
 
@@ -33,11 +34,11 @@ def called(monkeypatch):
     return found
 
 
-def begun(names="sor,blocks", ksp_type="cg", repeats=LEFT, **options):
-    """A solver whose first arm's turn it is for so many solves."""
+def begun(names="sor,blocks", ksp_type="cg", repeats=LEFT, arm=0, **options):
+    """A solver in which it is an arm's turn for so many solves."""
     ksp = with_arms(laplacian(N), names, ksp_type, ksp_rtol=1e-6, **BLOCKS, **options)
     solve(ksp)
-    force(ksp, arm=0, repeats=repeats)
+    force(ksp, arm=arm, repeats=repeats)
     solve(ksp)
     return ksp
 
@@ -53,14 +54,15 @@ def march(ksp):
 
 
 @pytest.mark.parallel(1, 2, 3)
-@pytest.mark.parametrize("names", ["sor,blocks", "blocks,sor"])
-def test_answers_and_counts_are_those_of_python(names, called, monkeypatch):
+@pytest.mark.parametrize(("names", "arm"), [("sor,blocks", 0), ("blocks,sor", 0), ("sor,blocks", 1)])
+def test_answers_and_counts_are_those_of_python(names, arm, called, monkeypatch):
+    options = {**FIXED, **TRUE, "arm": arm}
     with monkeypatch.context() as without:
         without.setattr(Turns, "attach", lambda *_: None)
-        slow = begun(names, **FIXED)
+        slow = begun(names, **options)
         expected, calls = march(slow), len(called)
     called.clear()
-    quick = begun(names, **FIXED)
+    quick = begun(names, **options)
     assert np.array_equal(march(quick), expected)
     assert len(called) < calls / 2
     assert arms_of(quick).state()[-1] == arms_of(slow).state()[-1]
@@ -147,6 +149,41 @@ def test_an_error_is_the_application_s_and_ends_the_turn(called):
     assert len(called) == before
     solve(ksp)
     assert len(called) == before + 1 and ksp.getConvergedReason() > 0
+    ksp.destroy()
+
+
+class Changing:
+    """A preconditioner that, when it is told to, is another one each time: right-preconditioned GMRES is deceived."""
+
+    changes, breaks, times = False, False, 0
+
+    def apply(self, pc, x, y):
+        x.copy(y)
+        Changing.times += 1
+        y.scale(1.0 + self.changes * 0.5 * (self.times % 2))
+        if self.breaks:
+            y.set(float("nan"))
+
+
+@pytest.mark.parallel(1, 2)
+@pytest.mark.parametrize("how", ["changes", "breaks"])
+def test_an_answer_that_is_no_good_is_made_anew(how, called, monkeypatch):
+    changing = {"sorlearn_own_pc_type": "python", "sorlearn_own_pc_python_type": "test_turns.Changing"}
+    restart = {"sorlearn_ksp_gmres_restart": 200}  # nobody looks at the true residual before
+    ksp = begun("sor,own", "gmres", arm=1, repeats=60, ksp_pc_side="right", **changing, **restart)
+    before = len(called)
+    solve(ksp, 1)
+    iterations = ksp.getIterationNumber()
+    assert len(called) == before
+    monkeypatch.setattr(Changing, how, True)
+    b, x = solve(ksp, 2)
+    assert len(called) == before + 1 and ksp.getConvergedReason() > 0
+    assert true_residual(ksp.getOperators()[0], b, x) <= 1.5e-6 * b.norm()
+    assert ksp.getIterationNumber() > (how == "changes") * iterations
+    arms = arms_of(ksp)
+    if arms._tally is not None:
+        assert arms._tally.rescued[1] >= 1 and arms._tally.solves == [1, 3]
+        assert arms._slot.rule.arms[1].tighten > 0.0 if how == "changes" else arms._slot.rule.arms[1].wait > 0
     ksp.destroy()
 
 

@@ -16,7 +16,7 @@ from .rescue import first_residual
 from .usertest import UserTest, test_of
 
 _judging = PETSc.Log.Event("SorlearnCheckArm")
-_UNPRECONDITIONED = int(PETSc.KSP.NormType.UNPRECONDITIONED)
+UNPRECONDITIONED = int(PETSc.KSP.NormType.UNPRECONDITIONED)
 _SAFE, _OWN = 0.0, 1.0  # whose preconditioner an answer's residual is measured with
 
 
@@ -96,7 +96,7 @@ class Answers:
     def _judge(self, solver: Any, arm: Arm, b: Any, x: Any, guess: bool) -> Verdict | None:
         """The answer in the user's test, as the safe arm computes it."""
         outer, safe = solver.outer, self._arms[0]
-        preconditioned = int(outer.norm_type) != _UNPRECONDITIONED
+        preconditioned = int(outer.norm_type) != UNPRECONDITIONED
 
         def residual(P: Any, r: Any, z: Any, whose: float) -> None:
             if whose == _SAFE:

@@ -39,8 +39,8 @@ class Arm(ABC):
         Iterations after which the coming solve is cut off, as `set_up` says; 0 for no limit.
     """
 
-    #: Whether its ω is learned.
-    tunes = False
+    #: Whether its ω is learned; whether it solves as it would without Python around.
+    tunes = quiet = False
 
     def __init__(self, name: str, kind: str, pc: Any) -> None:
         self.name, self.kind, self.pc = name, kind, pc
@@ -200,6 +200,8 @@ class EisenstatArm(Arm):
 
 class KeptArm(Arm):
     """Any PC of PETSc, whose set-up is kept while that pays."""
+
+    quiet = True
 
     def __init__(self, name: str, own: str, kind: str, comm: Any) -> None:
         _new_pc(PETSc.COMM_SELF, own, kind).destroy()  # raises PETSc's error where there is no such type

@@ -22,7 +22,7 @@ from ..tuning.arms import Rule
 from ..tuning.play import Play, Played
 from ..tuning.registry import Registry, kin
 from . import position
-from .answers import Answers, Ended
+from .answers import UNPRECONDITIONED, Answers, Ended
 from .arm import Arm, EisenstatArm, new_arm
 from .beforehand import factorisation
 from .clib import origin
@@ -81,7 +81,7 @@ class Arms:
         self._prefix, self._settings = outer.getOptionsPrefix() or "", settings
         self._comm = Comm(outer.comm)
         self._sor, self._make, self._turns = sor, make, turns
-        self._set_ups = (0, 0.0)  # the safe arm's, when it was handed over
+        self._set_ups = (0, 0.0)  # of the arm in use, when it was handed over
         named = settings.arms or ""
         self._auto = named == "auto"
         self.all: list[Arm] = []
@@ -170,6 +170,7 @@ class Arms:
         for arm in self.all:
             arm.let_go()
         self._answers.reset()
+        self._turns.reset()
         self._left = 0
         self._leave()
 
@@ -232,32 +233,46 @@ class Arms:
         elif iterations > GROWN * self._decided + 1.0:
             self._left = 0
         self._note(solver, arm, played, iterations, rescued, decided, own)
-        self._hand_over(solver, arm)
+        self._hand_over(solver, arm, b, rescued)
         return iterations
 
-    def _hand_over(self, solver: Any, arm: Arm) -> None:
-        """Let the safe arm repeat the decision with nobody looking, where all ranks see that it may."""
-        observed, alike = self._settings.arms_monitor or self._settings.arms_journal, not self._play.tighten
-        if self._left and arm is self.all[0] and alike and not observed and solver.says_the_same(arm.ksp):
+    def _hand_over(self, solver: Any, arm: Arm, b: Any, rescued: bool) -> None:
+        """Let the arm repeat the decision with nobody looking, where all ranks see that it may."""
+        safe, play = arm is self.all[0], self._play
+        judgeable = arm.quiet and not rescued and int(solver.outer.norm_type) == UNPRECONDITIONED
+        observed = self._settings.arms_monitor or self._settings.arms_journal
+        if self._left and (safe or judgeable) and not observed and solver.says_the_same(arm.ksp):
             self._set_ups = arm.set_ups
-            self._turns.hand_over(solver.outer, arm.ksp, self._left, int(GROWN * self._decided + 1.0))
+            self._turns.hand_over(solver.outer, arm.ksp, b, left=self._left, most=int(GROWN * self._decided + 1.0),
+                                  tighten=play.tighten, judged=not safe)  # fmt: skip
 
     def _take_back(self) -> None:
-        """Account for what the safe arm has solved since."""
-        taken, slot, arm = self._turns.take_back(), self._slot, self.all[0]
+        """Account for what an arm has solved since."""
+        taken, slot, i = self._turns.take_back(), self._slot, int(self._play.arm)
         if taken is None or slot is None:
             return
-        self._left, slot.solves = taken.left, slot.solves + taken.solves
-        if not taken.solves:
-            return
-        arm.last = slot.solves
-        (set_ups, spent), (more, now) = self._set_ups, arm.set_ups
-        played = Played(taken.iterations, taken.seconds - (now - spent), more - set_ups, now - spent)
+        self._left = taken.left
+        (set_ups, spent), (more, now) = self._set_ups, self.all[i].set_ups
+        played = Played(taken.iterations, taken.seconds, more - set_ups, now - spent, lacks=taken.lacks)
+        if taken.solves:
+            self._enter_turns(i, played._replace(seconds=played.seconds - played.set_up_seconds), taken.solves)
+            played = Played(0, 0.0)
+        if taken.lost:
+            iterations, seconds, reason, lacks = taken.lost
+            self._enter_turns(i, played._replace(iterations=iterations, seconds=seconds - played.set_up_seconds,
+                                                 failed=reason < 0, lacks=lacks), 0)  # fmt: skip
+
+    def _enter_turns(self, i: int, played: Played, solves: int) -> None:
+        """So many solves without Python; none where another answer had to be found."""
+        slot = self._slot
+        assert slot is not None
+        slot.solves += solves
+        self.all[i].last = slot.solves
         if slot.rule is not None and self._tally is not None and self._saved is not None:
             if not self._broken:
-                self._try(slot.rule.note, played, None, taken.solves)
+                self._try(slot.rule.note, played, None, solves)
             self._saved.sometimes(slot.solves, slot.rule.state)
-            self._tally.count(0, played, False, False, 0.0, taken.solves)
+            self._tally.count(i, played, False, not solves, 0.0, solves)
 
     def _holds(self, outer: Any) -> bool:
         """Whether solves of this KSP say nothing of arms, so that the safe one makes them all."""

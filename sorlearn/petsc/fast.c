@@ -1,7 +1,7 @@
 /*
    Solves in which there is nothing to decide, without Python.  Of sorlearn.PC: its sweeps, solves that repeat a decision
    while omega follows the matrix, and solves in which omega is held.  Of sorlearn.Lag: applications of the wrapped PC,
-   and solves that are all set up for.  Of sorlearn.KSP: solves by the arm that is safe and in use.
+   and solves that are all set up for.  Of sorlearn.KSP: solves that repeat the decision for an arm.
 
    These functions stand in for petsc4py's in the operations of a Python PC or KSP and call those wherever Python has to
    decide, judge or repair.  What is known of it, `State` or `Turn`, is memory of fast.py's, which has the same
@@ -72,12 +72,19 @@ struct Turn {
   Turn *next;
   KSP   outer, inner;
   PetscErrorCode (*solve)(KSP);
-  /* solves that are its to make; iterations from which on one is the last; the outer KSP's norm, side and test */
+  /* solves that are its to make; iterations beyond which one is the last; the outer KSP's norm, side and test */
   int64_t left, most, norm, side;
   void   *test;
-  /* what has been solved, and Python hasn't heard of */
+  /* whether answers are judged, with this vector: residuals may exceed what is allowed by so many digits; by which factor
+     tolerances are tightened */
+  Vec    judge;
+  double lenient, scale;
+  /* what has been solved, and Python hasn't heard of; the most digits that an answer lacked */
   int64_t solves, iterations;
-  double  seconds;
+  double  seconds, lacks;
+  /* the last one, if its answer was no good and another was got from Python: its KSPConvergedReason */
+  int64_t lost, lost_iterations;
+  double  lost_seconds, lost_lacks;
 };
 
 /* What this file was compiled for; fast.py compares it with what is running. */
@@ -485,18 +492,45 @@ static Turn *TurnIn(KSP outer)
   return NULL;
 }
 
+/* Whether the user's test, in norms that the preconditioner has no part in, can be put to answers here. */
+static PetscBool Judges(KSP ksp)
+{
+  MatNullSpace null, transposed;
+  Mat          A;
+  if (!ksp->guess_zero || KSPGetOperators(ksp, &A, NULL)) return PETSC_FALSE;
+  if (MatGetNullSpace(A, &null) || MatGetTransposeNullSpace(A, &transposed)) return PETSC_FALSE;
+  return (PetscBool)(!null && !transposed);
+}
+
 /* Whether nothing has changed that Python would have to look at, and nobody listens. */
 static PetscBool Goes(Turn *turn)
 {
   KSP ksp = turn->outer;
-  return (PetscBool)(turn->left > 0 && !ksp->transpose_solve && !ksp->numbermonitors && !ksp->res_hist &&
+  return (PetscBool)((!turn->judge || Judges(ksp)) && turn->left > 0 && !ksp->transpose_solve && !ksp->numbermonitors && !ksp->res_hist &&
                      (int64_t)ksp->normtype == turn->norm && (int64_t)ksp->pc_side == turn->side &&
                      (void *)ksp->converged == turn->test && ksp->calc_sings == turn->inner->calc_sings &&
                      ksp->pc->dm == turn->inner->pc->dm && ksp->rtol >= 0.0 && ksp->rtol < 1.0 && ksp->abstol >= 0.0 &&
                      ksp->divtol >= 0.0 && ksp->max_it >= 0);
 }
 
-/* As KSP.solve_with and Arm.set_up, with the user's tolerances. */
+/* The digits that the answer lacks, as Answers._judge. */
+static PetscErrorCode Judge(Turn *turn, double *lacks)
+{
+  KSP       ksp = turn->outer;
+  Mat       A;
+  PetscReal asked, left;
+  PetscFunctionBegin;
+  PetscCall(KSPGetOperators(ksp, &A, NULL));
+  PetscCall(MatMult(A, ksp->vec_sol, turn->judge));
+  PetscCall(VecAYPX(turn->judge, -1.0, ksp->vec_rhs));
+  PetscCall(VecNorm(turn->judge, NORM_2, &left));
+  PetscCall(VecNorm(ksp->vec_rhs, NORM_2, &asked));
+  asked = PetscMax(ksp->rtol * asked, ksp->abstol);
+  if (left > 0.0 && asked > 0.0) *lacks = log10(left / asked);
+  PetscFunctionReturn(0);
+}
+
+/* As KSP.solve_with and Arm.set_up. */
 static PetscErrorCode SolveInTurn(KSP outer)
 {
   Turn          *turn  = TurnIn(outer);
@@ -504,6 +538,7 @@ static PetscErrorCode SolveInTurn(KSP outer)
   Mat            A, P;
   PetscLogDouble began, now;
   PetscErrorCode code;
+  double         lacks;
   PetscFunctionBegin;
   if (!Goes(turn)) {
     PetscCall(turn->solve(outer));
@@ -514,18 +549,32 @@ static PetscErrorCode SolveInTurn(KSP outer)
   PetscCall(KSPSetOperators(inner, A, P));
   PetscCall(PCSetReusePreconditioner(inner->pc, outer->pc->reusepreconditioner));
   PetscCall(KSPSetInitialGuessNonzero(inner, (PetscBool)!outer->guess_zero));
-  inner->rtol   = outer->rtol;
-  inner->abstol = outer->abstol;
+  inner->rtol   = outer->rtol * turn->scale;
+  inner->abstol = outer->abstol * turn->scale;
   inner->divtol = outer->divtol;
   inner->max_it = outer->max_it;
   code          = KSPSolve(inner, outer->vec_rhs, outer->vec_sol);
   if (code) turn->left = 0;
   PetscCall(code);
+  lacks = turn->lacks;
+  if (turn->judge && inner->reason > 0) PetscCall(Judge(turn, &lacks));
   PetscCall(PetscTime(&now));
+  if (turn->judge && !(inner->reason > 0 && lacks <= turn->lenient)) {
+    turn->left            = 0;
+    turn->lost            = inner->reason;
+    turn->lost_iterations = inner->its;
+    turn->lost_seconds    = now - began;
+    turn->lost_lacks      = lacks;
+    PetscCall(VecSet(outer->vec_sol, 0.0));
+    PetscCall(turn->solve(outer));
+    outer->its += turn->lost_iterations;
+    PetscFunctionReturn(0);
+  }
   outer->its    = inner->its;
   outer->rnorm  = inner->rnorm;
   outer->reason = inner->reason;
   turn->left    = inner->reason > 0 && inner->its <= turn->most ? turn->left - 1 : 0;
+  turn->lacks   = PetscMax(turn->lacks, lacks);
   turn->solves++;
   turn->iterations += inner->its;
   turn->seconds += now - began;

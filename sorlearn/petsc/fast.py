@@ -63,9 +63,12 @@ class Turn(ctypes.Structure):
     _fields_ = [
         *_fields(_pointer, "next outer inner solve"),
         *_fields(_integer, "left most norm side"),
-        ("test", _pointer),
+        *_fields(_pointer, "test judge"),
+        *_fields(_real, "lenient scale"),
         *_fields(_integer, "solves iterations"),
-        ("seconds", _real),
+        *_fields(_real, "seconds lacks"),
+        *_fields(_integer, "lost lost_iterations"),
+        *_fields(_real, "lost_seconds lost_lacks"),
     ]
 
 

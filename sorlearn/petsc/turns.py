@@ -1,20 +1,47 @@
-"""Solves that the safe arm makes without Python, in fast.c, while a decision for it stands."""
+"""Solves that repeat the decision for an arm without Python, in fast.c."""
 
 from __future__ import annotations
 
 import ctypes
 from typing import Any, NamedTuple
 
+from ..tuning.accuracy import FAILS
 from . import fast, usertest
+
+#: Digits that an answer is said to lack where none was judged.
+_NONE = -1e300
+
+
+class Lost(NamedTuple):
+    """A solve whose answer was no good: its iterations, seconds and KSPConvergedReason, the digits that it lacked."""
+
+    iterations: int
+    seconds: float
+    reason: int
+    lacks: float
 
 
 class Taken(NamedTuple):
-    """What has gone by: solves, iterations and seconds of all; how many more might have."""
+    """What has gone by.
+
+    Attributes
+    ----------
+    solves, iterations, seconds
+        Of all whose answers were good.
+    left : int
+        How many more there might have been.
+    lacks : float or None
+        The most digits that an answer lacked; None where none was judged.
+    lost : Lost or None
+        What came last, and is solved anew now.
+    """
 
     solves: int
     iterations: int
     seconds: float
     left: int
+    lacks: float | None
+    lost: Lost | None
 
 
 class Turns:
@@ -23,9 +50,10 @@ class Turns:
     def __init__(self) -> None:
         self._turn = fast.Turn()
         self._attached = self._handed = False
+        self._vector: Any = None
 
     def attach(self, outer: Any) -> None:
-        """Have C called for the outer KSP's solves, and Python for those that aren't the arm's."""
+        """Have C called for the outer KSP's solves, and Python for those that aren't an arm's turn."""
         if fast.library():
             fast.call("sorlearn_take_turns", ctypes.c_void_p(outer.handle), ctypes.byref(self._turn))
             self._attached = True
@@ -36,13 +64,33 @@ class Turns:
             fast.call("sorlearn_end_turns", ctypes.c_void_p(outer.handle), ctypes.byref(self._turn))
         self._attached = False
 
-    def hand_over(self, outer: Any, inner: Any, left: int, most: int) -> None:
-        """Let so many solves be made by this inner KSP, up to one that takes more than `most` iterations."""
+    def reset(self) -> None:
+        """Let go of the vector."""
+        if self._vector is not None:
+            self._vector.destroy()
+        self._vector = None
+
+    def hand_over(self, outer: Any, inner: Any, b: Any, *, left: int, most: int, tighten: float, judged: bool) -> None:
+        """Let so many solves be made by this inner KSP, up to one that takes more than `most` iterations.
+
+        Parameters
+        ----------
+        b : Vec
+            Of the size of the right-hand sides.
+        tighten : float
+            Decimal digits by which tolerances are tightened.
+        judged : bool
+            Whether true residuals are put to the user's test, which allows for `FAILS` digits more.
+        """
         if not self._attached:
             return
         turn, self._handed = self._turn, True
+        if judged and self._vector is None:
+            self._vector = b.duplicate()
         turn.inner, turn.left, turn.most = inner.handle, left, most
         turn.norm, turn.side, turn.test = int(outer.norm_type), int(outer.pc_side), usertest.test_of(outer).function
+        turn.judge, turn.lenient, turn.scale = self._vector.handle if judged else None, FAILS, 10.0**-tighten
+        turn.lacks = _NONE
         usertest.outer_of[inner.handle] = outer.handle
 
     def take_back(self) -> Taken | None:
@@ -50,8 +98,10 @@ class Turns:
         if not self._handed:
             return None
         turn, self._handed = self._turn, False
-        taken = Taken(turn.solves, turn.iterations, turn.seconds, turn.left)
-        turn.left = turn.solves = turn.iterations = 0
+        lost = Lost(turn.lost_iterations, turn.lost_seconds, turn.lost, turn.lost_lacks) if turn.lost else None
+        lacks = turn.lacks if turn.lacks > _NONE else None
+        taken = Taken(turn.solves, turn.iterations, turn.seconds, turn.left, lacks, lost)
+        turn.left = turn.solves = turn.iterations = turn.lost = 0
         turn.seconds = 0.0
         usertest.outer_of.pop(turn.inner, None)
         return taken

@@ -168,8 +168,8 @@ class Arm(Remembers):
             kept = 0.98**solves
             newer = (1.0 - kept) / 0.02  # what so many solves count
             self.solves = kept * self.solves + newer
-            self.set_ups = kept * self.set_ups + newer * played.set_ups / solves
+            self.set_ups = kept * self.set_ups + newer * played.set_ups / max(solves, 1)
 
-    def judged(self, lacks: float) -> None:
+    def judged(self, lacks: float, solves: int = 1) -> None:
         """Tighten where an answer lacked digits; relax slowly."""
-        self.tighten = self.tighten + lacks + SPARE if lacks > 0.0 else max(self.tighten - RELAX, 0.0)
+        self.tighten = self.tighten + lacks + SPARE if lacks > 0.0 else max(self.tighten - RELAX * solves, 0.0)

@@ -266,7 +266,7 @@ class Rule(Remembers):
             return
         arm.count_set_ups(played, again, solves)
         if played.lacks is not None:
-            arm.judged(played.lacks)
+            arm.judged(played.lacks, solves)
         if played.iterations:
             arm.each.note(played.seconds / (played.iterations + solves), solves)
         if own is None:
