@@ -166,8 +166,9 @@ class Changing:
 
 
 @pytest.mark.parallel(1, 2)
+@pytest.mark.parametrize("start", [None, 3.0])
 @pytest.mark.parametrize("how", ["changes", "breaks"])
-def test_an_answer_that_is_no_good_is_made_anew(how, called, monkeypatch):
+def test_an_answer_that_is_no_good_is_made_anew(how, start, called, monkeypatch):
     changing = {"sorlearn_own_pc_type": "python", "sorlearn_own_pc_python_type": "test_turns.Changing"}
     restart = {"sorlearn_ksp_gmres_restart": 200}  # nobody looks at the true residual before
     ksp = begun("sor,own", "gmres", arm=1, repeats=60, ksp_pc_side="right", **changing, **restart)
@@ -176,7 +177,7 @@ def test_an_answer_that_is_no_good_is_made_anew(how, called, monkeypatch):
     iterations = ksp.getIterationNumber()
     assert len(called) == before
     monkeypatch.setattr(Changing, how, True)
-    b, x = solve(ksp, 2)
+    b, x = solve(ksp, 2, start)
     assert len(called) == before + 1 and ksp.getConvergedReason() > 0
     assert true_residual(ksp.getOperators()[0], b, x) <= 1.5e-6 * b.norm()
     assert ksp.getIterationNumber() > (how == "changes") * iterations

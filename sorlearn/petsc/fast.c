@@ -75,9 +75,9 @@ struct Turn {
   /* solves that are its to make; iterations beyond which one is the last; the outer KSP's norm, side and test */
   int64_t left, most, norm, side;
   void   *test;
-  /* whether answers are judged, with this vector: residuals may exceed what is allowed by so many digits; by which factor
-     tolerances are tightened */
-  Vec    judge;
+  /* whether answers are judged, with this vector, and where the guess is kept then: residuals may exceed what is allowed
+     by so many digits; by which factor tolerances are tightened */
+  Vec    judge, guess;
   double lenient, scale;
   /* what has been solved, and Python hasn't heard of; the most digits that an answer lacked */
   int64_t solves, iterations;
@@ -497,7 +497,7 @@ static PetscBool Judges(KSP ksp)
 {
   MatNullSpace null, transposed;
   Mat          A;
-  if (!ksp->guess_zero || KSPGetOperators(ksp, &A, NULL)) return PETSC_FALSE;
+  if (KSPGetOperators(ksp, &A, NULL)) return PETSC_FALSE;
   if (MatGetNullSpace(A, &null) || MatGetTransposeNullSpace(A, &transposed)) return PETSC_FALSE;
   return (PetscBool)(!null && !transposed);
 }
@@ -549,6 +549,7 @@ static PetscErrorCode SolveInTurn(KSP outer)
   PetscCall(KSPSetOperators(inner, A, P));
   PetscCall(PCSetReusePreconditioner(inner->pc, outer->pc->reusepreconditioner));
   PetscCall(KSPSetInitialGuessNonzero(inner, (PetscBool)!outer->guess_zero));
+  if (turn->judge && !outer->guess_zero) PetscCall(VecCopy(outer->vec_sol, turn->guess));
   inner->rtol   = outer->rtol * turn->scale;
   inner->abstol = outer->abstol * turn->scale;
   inner->divtol = outer->divtol;
@@ -565,7 +566,8 @@ static PetscErrorCode SolveInTurn(KSP outer)
     turn->lost_iterations = inner->its;
     turn->lost_seconds    = now - began;
     turn->lost_lacks      = lacks;
-    PetscCall(VecSet(outer->vec_sol, 0.0));
+    if (outer->guess_zero) PetscCall(VecSet(outer->vec_sol, 0.0));
+    else PetscCall(VecCopy(turn->guess, outer->vec_sol));
     PetscCall(turn->solve(outer));
     outer->its += turn->lost_iterations;
     PetscFunctionReturn(0);

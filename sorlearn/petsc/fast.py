@@ -63,7 +63,7 @@ class Turn(ctypes.Structure):
     _fields_ = [
         *_fields(_pointer, "next outer inner solve"),
         *_fields(_integer, "left most norm side"),
-        *_fields(_pointer, "test judge"),
+        *_fields(_pointer, "test judge guess"),
         *_fields(_real, "lenient scale"),
         *_fields(_integer, "solves iterations"),
         *_fields(_real, "seconds lacks"),

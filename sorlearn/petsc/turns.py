@@ -50,7 +50,7 @@ class Turns:
     def __init__(self) -> None:
         self._turn = fast.Turn()
         self._attached = self._handed = False
-        self._vector: Any = None
+        self._vectors: list[Any] = []
 
     def attach(self, outer: Any) -> None:
         """Have C called for the outer KSP's solves, and Python for those that aren't an arm's turn."""
@@ -65,10 +65,10 @@ class Turns:
         self._attached = False
 
     def reset(self) -> None:
-        """Let go of the vector."""
-        if self._vector is not None:
-            self._vector.destroy()
-        self._vector = None
+        """Let go of the vectors."""
+        for vector in self._vectors:
+            vector.destroy()
+        self._vectors = []
 
     def hand_over(self, outer: Any, inner: Any, b: Any, *, left: int, most: int, tighten: float, judged: bool) -> None:
         """Let so many solves be made by this inner KSP, up to one that takes more than `most` iterations.
@@ -85,11 +85,12 @@ class Turns:
         if not self._attached:
             return
         turn, self._handed = self._turn, True
-        if judged and self._vector is None:
-            self._vector = b.duplicate()
+        if judged and not self._vectors:
+            self._vectors = [b.duplicate(), b.duplicate()]
         turn.inner, turn.left, turn.most = inner.handle, left, most
         turn.norm, turn.side, turn.test = int(outer.norm_type), int(outer.pc_side), usertest.test_of(outer).function
-        turn.judge, turn.lenient, turn.scale = self._vector.handle if judged else None, FAILS, 10.0**-tighten
+        turn.judge, turn.guess = (vector.handle for vector in self._vectors) if judged else (None, None)
+        turn.lenient, turn.scale = FAILS, 10.0**-tighten
         turn.lacks = _NONE
         usertest.outer_of[inner.handle] = outer.handle
 
