@@ -12,6 +12,7 @@ import numpy as np
 
 from ..learners import Context
 from ..learners.state import Remembers
+from .clocks import Clocks, Paces
 from .play import Played
 from .regression import Regression
 
@@ -21,8 +22,6 @@ NOISE, CENSORED = 0.1, 0.3
 FEW, COLD, LONG = 3, 1.0, 5e-3
 #: Solves of others after which an arm's set-up is taken to be of no use to it.
 RECENT = 8
-#: Readings of a clock that count, and the place of the one that is believed.
-REMEMBERED, BELIEVED = 9, 0.25
 #: What is forgotten of an arm whenever it is played.
 PLAYED = 0.02
 #: An answer that lacks so many digits fails; those by which a failed arm's tolerance is tightened on top.
@@ -87,31 +86,6 @@ def basis(context: Context) -> np.ndarray:
     return phi
 
 
-class Clocks(Remembers):
-    """The last readings of a clock, of which a low one is believed: what else runs on the machine makes it say more.
-
-    Attributes
-    ----------
-    count : int
-        Readings so far.
-    believed : float
-        The believed one, in seconds; 0 where there is none.
-    """
-
-    _remembered = ("_readings", "count", "believed")
-
-    def __init__(self) -> None:
-        self._readings, self.count, self.believed = np.zeros(REMEMBERED), 0, 0.0
-
-    def note(self, seconds: float, times: int = 1) -> None:
-        """One more, or as many alike; the first, in which things are made that stay, counts until there is another."""
-        for _ in range(min(times, REMEMBERED)):
-            self._readings[max(self.count - 1, 0) % REMEMBERED] = seconds
-            self.count += 1
-        found = sorted(self._readings[: max(self.count - 1, 1)].tolist())
-        self.believed = found[int(BELIEVED * len(found))]
-
-
 class Arm(Remembers):
     """What is known of one arm.
 
@@ -131,13 +105,13 @@ class Arm(Remembers):
         Solves of all arms up to which its set-up may still be of use, as it has solved lately.
     """
 
-    _remembered = ("iterations", "each", "set_up", "offset", "tried", "tighten", "solves", "set_ups", "backoff")
+    _remembered = ("iterations", "pace", "set_up", "offset", "tried", "tighten", "solves", "set_ups", "backoff")
 
     def __init__(self, kind: str) -> None:
         self.kind = KINDS.get(kind, UNKNOWN)
         self.direct = kind in DIRECT
         self.iterations = Regression(_DEVIATIONS)
-        self.each, self.set_up = Clocks(), Clocks()
+        self.pace, self.set_up = Paces(), Clocks()
         self.offset = self.tighten = 0.0
         self.tried, self.backoff = 0, 4
         self.solves = self.set_ups = 0.0  # those after another of its own; the older, the less they count
@@ -157,8 +131,8 @@ class Arm(Remembers):
 
     def clocked(self, log_iterations: float) -> bool:
         """Whether its clock has been read often enough, for solves of so many iterations: seldom if they take long."""
-        long = exp(min(log_iterations, 15.0)) * self.each.believed > LONG
-        return self.each.count > (1 if long else FEW)
+        long = exp(min(log_iterations, 15.0)) * self.pace.at(log_iterations) > LONG
+        return self.pace.count > (1 if long else FEW)
 
     def count_set_ups(self, played: Played, again: bool, solves: int = 1) -> None:
         """Learn what set-ups take and, where it solves `again` what comes next, how many it needs."""

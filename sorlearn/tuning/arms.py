@@ -21,7 +21,8 @@ import numpy as np
 from ..errors import StateError
 from ..learners import Context
 from ..learners.state import Remembers
-from .arm import COLD, NOISE, PRIOR, RECENT, Arm, Clocks, basis
+from .arm import COLD, NOISE, PRIOR, RECENT, Arm, basis
+from .clocks import Clocks
 from .play import Play, Played
 
 #: Solves of the safe arm that trials may cost in advance of their share; likewise where the matrix stays.
@@ -153,7 +154,7 @@ class Rule(Remembers):
         return Expected(*map(np.array, zip(*rows)))
 
     def _expect_of(self, arm: Arm, safe: float, safe_deviation: float) -> tuple[float, ...]:
-        unit, kind = self.arms[0].each.believed, arm.kind
+        unit, kind = self.arms[0].pace.at(safe), arm.kind
         if arm.tried:
             its, deviation = arm.iterations.predict(self._phi)
             its += arm.offset
@@ -163,7 +164,7 @@ class Rule(Remembers):
                 safe + log(-kind.iterations), safe_deviation)  # fmt: skip
             deviation += PRIOR
         its = min(max(its, 0.0), 15.0)
-        each = arm.each.believed or kind.each * unit
+        each = arm.pace.at(its) or kind.each * unit
         first = max(self._factorising or 0.0, kind.set_up * unit) if arm.direct else kind.set_up * unit
         again = arm.set_up.believed if arm.set_up.count > 1 else FIRST * (arm.set_up.believed or first)
         solving = exp(its) * each
@@ -244,6 +245,8 @@ class Rule(Remembers):
         ----------
         own : float or None
             Seconds that deciding took; None where the solve repeated a decision, and only its clocks are read.
+        solves : int
+            How many they are; 0 where another answer had to be found.
         """
         i = int(self._play.arm)
         arm = self.arms[i]
@@ -267,17 +270,17 @@ class Rule(Remembers):
         arm.count_set_ups(played, again, solves)
         if played.lacks is not None:
             arm.judged(played.lacks, solves)
-        if played.iterations:
-            arm.each.note(played.seconds / (played.iterations + solves), solves)
-        if own is None:
-            return
-        self._own.note(own)
-        if self._own.count > 1 and not self._play.trial:  # the first makes what stays; trials pay for theirs
-            self._deciding += self._own.believed
-        for other in self.arms:
-            other.iterations.forget(IDLE)
-        if played.iterations:
-            arm.note(self._phi, played, float(self._expected.log_iterations[i]))
+        each = played._replace(iterations=played.iterations / max(solves, 1), seconds=played.seconds / max(solves, 1))
+        if each.iterations:
+            arm.pace.note(each.seconds / (each.iterations + 1.0), each.iterations + 1.0, solves)
+        if own is not None:
+            self._own.note(own)
+            if self._own.count > 1 and not self._play.trial:  # the first makes what stays; trials pay for theirs
+                self._deciding += self._own.believed
+            for other in self.arms:
+                other.iterations.forget(IDLE)
+        if each.iterations and (own is not None or solves > 1):
+            arm.note(self._phi, each, float(self._expected.log_iterations[i]))
 
     def settle(self) -> None:
         """Have the solves since the last decision count in `total`."""

@@ -38,7 +38,7 @@ class Played(NamedTuple):
 
     Attributes
     ----------
-    iterations : int
+    iterations : float
         Those of the arm itself.
     seconds : float
         What it took on this rank without set-ups.
@@ -54,7 +54,7 @@ class Played(NamedTuple):
         Digits by which its answer fails the user's test, negative where it passes; None where that wasn't measured.
     """
 
-    iterations: int
+    iterations: float
     seconds: float
     set_ups: int = 0
     set_up_seconds: float = 0.0
