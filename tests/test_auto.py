@@ -8,6 +8,7 @@ import pytest
 from sorlearn.learners import NO_CONTEXT, Context, MatrixFeatures, Space
 from sorlearn.learners.auto import Auto
 from sorlearn.learners.auto.learner import FIRST, REACH
+from sorlearn.learners.tsallis_inf import TsallisINF
 from sorlearn.tuning.baseline import Baseline
 
 SPACE = Space(omega_min=0.75, omega_max=1.976, least=0.0)
@@ -183,3 +184,15 @@ def test_a_harder_system_is_foreseen_after_the_first_solve():
     learner.update(learner.safe(features(0.5)), 10.0)
     learner.choose(features(0.999))
     assert learner.harder(features(0.999)) > 1.2 > 1.0 >= learner.harder(features(0.3))
+
+
+def test_what_another_omega_would_cost_more():
+    learner = Auto(seed=0)
+    for _ in range(60):
+        choice = learner.choose()
+        learner.update(choice, 10.0 + 40.0 * (choice.omega - 1.6) ** 2)
+    choice = learner.choose()
+    assert learner.excess(choice.omega, choice) == 0.0
+    near, far, beyond = (learner.excess(omega, choice) for omega in (1.001 * choice.omega, 1.2, 1.99))
+    assert 0.0 == near < 0.1 < far and beyond > 0.0
+    assert TsallisINF(seed=0).excess(1.2, choice) == np.inf

@@ -53,11 +53,15 @@ def test_an_omega_that_has_followed_the_matrix_has_not_moved():
     assert repeats.plan(1.8, SMALL, True) >= before
 
 
-def test_a_step_of_the_grid_is_no_reason_to_decide_more_often():
+@pytest.mark.parametrize(("excess", "most"), [(0.0, LONGEST - 1), (0.05, 0)])
+def test_a_step_of_the_grid_that_gains_nothing_is_none(excess, most):
     repeats, one_step = Repeats(), 2.0 / (1.0 + 1.1 * (2.0 / 1.5 - 1.0))
     decided(repeats, 12)
-    plans = [plan for omega in (1.5, one_step) * 12 for plan in decided(repeats, 1, omega=omega)]
-    assert plans == sorted(plans) and plans[-1] == LONGEST - 1
+    plans = []
+    for omega in (1.5, one_step) * 12:
+        plans.append(repeats.plan(omega, SMALL, True, excess=lambda: excess))
+        repeats.decided(10, 1.0)
+    assert plans == sorted(plans) and plans[-1] == most
 
 
 def test_two_steps_are_none_for_less_often():

@@ -8,6 +8,7 @@ a learner takes constant memory, however long the run.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from math import inf
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -193,6 +194,13 @@ class Learner(Remembers, ABC):
         choices = self.safe(self._first), self.safe(context)
         before, now = (self.at_safe(choice, 1.0) if choice is not None else None for choice in choices)
         return now / before if before and now else 1.0
+
+    def excess(self, omega: float, choice: Choice) -> float:
+        """Cost of a solve at another ω over that with `choice`, less 1; infinite without a model of costs.
+
+        To be asked between `choose`, which returned it, and `update`.
+        """
+        return inf
 
     def course(self, omega: float, context: Context) -> Course | None:
         """How ω goes on from here while the matrix changes, where `omega` was chosen at `context`; None for not at all.

@@ -45,7 +45,7 @@ SET_UPS, WEIGHT, FIRST = 0.3, 4.0, 0.3
 IDLE = 0.0005
 #: Share of the time that deciding may take, and solves of the safe arm that it may take in advance; most solves that
 #: repeat a decision, and a decision for the safe arm.
-DECIDING, AT_ONCE, LONGEST, LONGEST_SAFE = 0.005, 1.0, 16, 64
+DECIDING, AT_ONCE, LONGEST, LONGEST_SAFE = 0.005, 1.0, 32, 64
 #: Most decisions for which a failed arm waits.
 LONGEST_WAIT = 1024
 

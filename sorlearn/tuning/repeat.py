@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from math import isfinite, log2
+from collections.abc import Callable
+from math import inf, isfinite, log2
 from typing import Any
 
 from .bins import u_of
@@ -24,8 +25,8 @@ FOR_GOOD = 10**9
 #: Repeats on matrices that change where ω can't follow them: where solves are very short, it needn't at once.
 BLIND = 16
 #: Change of log(2/ω − 1) from where a decision has followed the matrix to the next one with which solves may repeat it
-#: longer, and beyond which they may not as long.
-ALIKE, STEADY = 0.11, 0.25
+#: longer, and beyond which they may not as long; relative cost of staying below which a change up to there is none.
+ALIKE, STEADY, SAME = 0.05, 0.25, 0.01
 #: Relative change of the iterations, beyond one, and rise of the cost from one decision to the next that call for
 #: another.
 UNLIKE, DEARER = 0.05, 0.1
@@ -65,7 +66,8 @@ class Repeats:
         if not self.audit:
             self.u = u_of(omega)
 
-    def plan(self, omega: float, nonzeros: int, willing: bool, audit: bool = False, few: float = 0.0) -> int:
+    def plan(self, omega: float, nonzeros: int, willing: bool, audit: bool = False, few: float = 0.0,
+             excess: Callable[[], float] = lambda: inf) -> int:  # fmt: skip
         """Solves that may repeat a decision for `omega`, on a matrix with so many nonzeros; 0 where it isn't `willing`.
 
         Also to be asked where none may, as it keeps track of how alike the decisions are, an `audit` aside.
@@ -74,6 +76,8 @@ class Repeats:
         ----------
         few : float
             Where there is nothing to learn while solves take no more iterations than so many; otherwise 0.
+        excess : callable
+            Returns what staying where the last decision has led would have cost, relative to this one.
         """
         self.left, self.audit, self.alike, self.few, self.nonzeros = 0, audit, False, few, nonzeros
         solve = self._expected(self.mean_iterations)
@@ -81,7 +85,7 @@ class Repeats:
             return 0
         u = u_of(omega)
         moved, self.u = abs(u - self.u), u
-        self.alike = moved < ALIKE
+        self.alike = moved < ALIKE or (moved < STEADY and excess() < SAME)
         if self.alike:
             self.stretch = min((2.0 if few else 1.5) * self.stretch, LONGEST)
         elif moved > STEADY:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 from time import perf_counter
 from typing import Any, Callable
 
@@ -87,7 +88,8 @@ class Session:
             return decision._replace(repeats=self.repeats.left - 1)
         self._resumes = False
         self.books.settle(self.standing.decision)
-        self.repeats.moved(self.standing.decision.omega)
+        before = self.standing.decision.omega
+        self.repeats.moved(before)
         omega = self._choose(context)
         check = measured and self.learner.learns and self.accuracy.due(omega)
         few = self.baseline.few if self.asked is None and self.baseline.tiny else 0.0
@@ -97,7 +99,10 @@ class Session:
         turns = measured and matrix is not None and matrix.skew != 0.0 and matrix.novelty == 0.0
         willing = (few > 0.0 or (as_asked and not turns)) and not (check or self._guarded) and self.learner.repeatable
         for_good = alone and not (self.learner.learns or self.log.observed)
-        repeats = FOR_GOOD if for_good else self.repeats.plan(omega, nonzeros, willing, audit, few)
+        repeats = FOR_GOOD if for_good else self.repeats.plan(
+            omega, nonzeros, willing, audit, few,
+            lambda: self.learner.excess(before, self.asked) if self.asked is not None and as_asked else inf,
+        )  # fmt: skip
         standing = self.standing
         standing.rho, standing.chosen = context.number or 0.0, Choice(omega, context=NO_CONTEXT if few else context)
         standing.decision = Decision(

@@ -133,6 +133,11 @@ class Auto(Learner):
         expected = self.bank.counterpart(choice.index, y, self.i_safe)
         return exp(min(expected, 700.0)) - self.space.least
 
+    def excess(self, omega: float, choice: Choice) -> float:
+        """As the members expect at the nearest place that there is."""
+        place = self.i_safe + round((curves.u_of(omega) - self.u[self.i_safe]) / curves.STEP)
+        return exp(float(self.mean[min(max(place, 0), len(self.u) - 1)] - self.mean[choice.index])) - 1.0
+
     # -- learning
 
     def _update(self, choice: Choice, loss: float) -> None:
