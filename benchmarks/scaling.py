@@ -188,8 +188,8 @@ def draw(models: dict[str, Model], found: list[Measured]) -> None:
         left.set_ylabel("learning, % of the solve (model)")
         left.legend(fontsize=5.5)
         for n_x, colour, marker in ((100, style.BLUE, "o"), (200, style.VERMILION, "s")):
-            right.plot([m.ranks for m in found if m.n_x == n_x], [m.over_best for m in found if m.n_x == n_x],
-                       color=colour, marker=marker, label=f"n_x = {n_x}")  # fmt: skip
+            line = sorted((m.ranks, m.over_best) for m in found if m.n_x == n_x)
+            right.plot(*zip(*line), color=colour, marker=marker, label=f"n_x = {n_x}")
         weak = [m for r, n in PIECES[:3] for m in found if (m.ranks, m.n_x) == (r, n)]
         right.plot([m.ranks for m in weak], [m.over_best for m in weak], "--", color=style.BLACK, marker="^",
                    label="9801 to 9950 unknowns a rank")  # fmt: skip

@@ -257,6 +257,8 @@ class Arms:
         if taken.solves:
             self._enter_turns(i, played._replace(seconds=played.seconds - played.set_up_seconds), taken.solves)
             played = Played(0, 0.0)
+        if taken.error:
+            self._drop(self.all[i], taken.error)
         if taken.lost:
             iterations, seconds, reason, lacks = taken.lost
             self._enter_turns(i, played._replace(iterations=iterations, seconds=seconds - played.set_up_seconds,

@@ -79,6 +79,11 @@ struct Turn {
      by so many digits; by which factor tolerances are tightened */
   Vec    judge, guess;
   double lenient, scale;
+  /* the error that ended a solve of an arm that isn't safe, and Python's exception, as PyErr_Fetch takes it away: petsc4py
+     never lets go of the interpreter's lock */
+  void (*fetch)(void **, void **, void **);
+  int64_t error;
+  void   *exception[3];
   /* what has been solved, and Python hasn't heard of; the most digits that an answer lacked */
   int64_t solves, iterations;
   double  seconds, lacks;
@@ -506,8 +511,8 @@ static PetscBool Judges(KSP ksp)
 static PetscBool Goes(Turn *turn)
 {
   KSP ksp = turn->outer;
-  return (PetscBool)((!turn->judge || Judges(ksp)) && turn->left > 0 && !ksp->transpose_solve && !ksp->numbermonitors && !ksp->res_hist &&
-                     (int64_t)ksp->normtype == turn->norm && (int64_t)ksp->pc_side == turn->side &&
+  return (PetscBool)(turn->left > 0 && (!turn->judge || Judges(ksp)) && !ksp->transpose_solve && !ksp->numbermonitors &&
+                     !ksp->res_hist && (int64_t)ksp->normtype == turn->norm && (int64_t)ksp->pc_side == turn->side &&
                      (void *)ksp->converged == turn->test && ksp->calc_sings == turn->inner->calc_sings &&
                      ksp->pc->dm == turn->inner->pc->dm && ksp->rtol >= 0.0 && ksp->rtol < 1.0 && ksp->abstol >= 0.0 &&
                      ksp->divtol >= 0.0 && ksp->max_it >= 0);
@@ -526,7 +531,19 @@ static PetscErrorCode Judge(Turn *turn, double *lacks)
   PetscCall(VecNorm(turn->judge, NORM_2, &left));
   PetscCall(VecNorm(ksp->vec_rhs, NORM_2, &asked));
   asked = PetscMax(ksp->rtol * asked, ksp->abstol);
-  if (left > 0.0 && asked > 0.0) *lacks = log10(left / asked);
+  if (PetscIsInfOrNanReal(left)) turn->inner->reason = KSP_DIVERGED_NANORINF;
+  else if (left > 0.0 && asked > 0.0) *lacks = log10(left / asked);
+  PetscFunctionReturn(0);
+}
+
+/* Have Python solve from where this solve began. */
+static PetscErrorCode Anew(Turn *turn)
+{
+  KSP ksp = turn->outer;
+  PetscFunctionBegin;
+  if (ksp->guess_zero) PetscCall(VecSet(ksp->vec_sol, 0.0));
+  else PetscCall(VecCopy(turn->guess, ksp->vec_sol));
+  PetscCall(turn->solve(ksp));
   PetscFunctionReturn(0);
 }
 
@@ -555,6 +572,13 @@ static PetscErrorCode SolveInTurn(KSP outer)
   inner->divtol = outer->divtol;
   inner->max_it = outer->max_it;
   code          = KSPSolve(inner, outer->vec_rhs, outer->vec_sol);
+  if (code && turn->judge) { /* that leaves the arm out, in Python */
+    turn->left  = 0;
+    turn->error = code;
+    turn->fetch(turn->exception, turn->exception + 1, turn->exception + 2);
+    PetscCall(Anew(turn));
+    PetscFunctionReturn(0);
+  }
   if (code) turn->left = 0;
   PetscCall(code);
   lacks = turn->lacks;
@@ -566,9 +590,7 @@ static PetscErrorCode SolveInTurn(KSP outer)
     turn->lost_iterations = inner->its;
     turn->lost_seconds    = now - began;
     turn->lost_lacks      = lacks;
-    if (outer->guess_zero) PetscCall(VecSet(outer->vec_sol, 0.0));
-    else PetscCall(VecCopy(turn->guess, outer->vec_sol));
-    PetscCall(turn->solve(outer));
+    PetscCall(Anew(turn));
     outer->its += turn->lost_iterations;
     PetscFunctionReturn(0);
   }

@@ -5,8 +5,11 @@ from __future__ import annotations
 import ctypes
 from typing import Any, NamedTuple
 
+from petsc4py import PETSc
+
 from ..tuning.accuracy import FAILS
 from . import fast, usertest
+from .clib import origin
 
 #: Digits that an answer is said to lack where none was judged.
 _NONE = -1e300
@@ -34,6 +37,8 @@ class Taken(NamedTuple):
         The most digits that an answer lacked; None where none was judged.
     lost : Lost or None
         What came last, and is solved anew now.
+    error : BaseException or None
+        Likewise, if that is what it ended in.
     """
 
     solves: int
@@ -42,13 +47,14 @@ class Taken(NamedTuple):
     left: int
     lacks: float | None
     lost: Lost | None
+    error: BaseException | None
 
 
 class Turns:
     """One outer KSP's share in fast.c, where that is there."""
 
     def __init__(self) -> None:
-        self._turn = fast.Turn()
+        self._turn = fast.Turn(fetch=ctypes.cast(ctypes.pythonapi.PyErr_Fetch, ctypes.c_void_p).value)
         self._attached = self._handed = False
         self._vectors: list[Any] = []
 
@@ -101,8 +107,19 @@ class Turns:
         turn, self._handed = self._turn, False
         lost = Lost(turn.lost_iterations, turn.lost_seconds, turn.lost, turn.lost_lacks) if turn.lost else None
         lacks = turn.lacks if turn.lacks > _NONE else None
-        taken = Taken(turn.solves, turn.iterations, turn.seconds, turn.left, lacks, lost)
+        taken = Taken(turn.solves, turn.iterations, turn.seconds, turn.left, lacks, lost, self._error())
         turn.left = turn.solves = turn.iterations = turn.lost = 0
         turn.seconds = 0.0
         usertest.outer_of.pop(turn.inner, None)
         return taken
+
+    def _error(self) -> BaseException | None:
+        code, exception = self._turn.error, [ctypes.c_void_p(place) for place in self._turn.exception]
+        self._turn.error = 0
+        if not code or not exception[0]:
+            return PETSc.Error(code) if code else None
+        try:
+            ctypes.pythonapi.PyErr_Restore(*exception)  # raises it
+        except Exception as error:
+            return origin(error).with_traceback(None)  # whose frames would hold on to vectors, and to what holds it
+        return None
