@@ -12,8 +12,10 @@ from petsc4py import PETSc
 from systems import fill, laplacian, true_residual
 from test_arms import BLOCKS, N, arms_of, force, solve, with_arms
 
+from sorlearn.errors import OptionError
 from sorlearn.petsc import fast, usertest
 from sorlearn.petsc.arms import Arms
+from sorlearn.petsc.clib import origin
 from sorlearn.petsc.turns import Turns
 
 LEFT, SOLVES = 6, 30
@@ -248,4 +250,13 @@ def test_an_error_in_learning_leaves_all_ranks_together(capfd):
         solve(ksp, number)
         assert ksp.getConvergedReason() > 0
     assert ("stops; its first arm, sor, solves from now on" in capfd.readouterr().err) == (rule is not None)
+    ksp.destroy()
+
+
+def test_another_ksp_has_no_arms_to_be_preconditioned_by():
+    ksp = begun()
+    ksp.setType("cg")
+    with pytest.raises((PETSc.Error, OptionError)) as caught:
+        solve(ksp)
+    assert "remedy: set -arms" in str(origin(caught.value))
     ksp.destroy()

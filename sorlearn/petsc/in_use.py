@@ -6,6 +6,7 @@ from typing import Any
 
 from petsc4py import PETSc
 
+from ..errors import OptionError
 from . import alive
 
 
@@ -30,11 +31,18 @@ class InUse:
 
     def apply(self, pc: Any, x: Any, y: Any) -> None:
         """y = M⁻¹x.  Collective."""
-        self._solver.arms.in_use.pc.apply(x, y)
+        self._in_use(pc).apply(x, y)
 
     def applyTranspose(self, pc: Any, x: Any, y: Any) -> None:
         """y = M⁻ᵀx.  Collective."""
-        self._solver.arms.in_use.pc.applyTranspose(x, y)
+        self._in_use(pc).applyTranspose(x, y)
+
+    def _in_use(self, pc: Any) -> Any:
+        if self._solver.arms is None:
+            name = f"-{(pc.getOptionsPrefix() or '').removesuffix('sorlearn_in_use_')}"
+            raise OptionError(f"{name}sorlearn_arms: the KSP isn't sorlearn.KSP any more, whose arms had the "
+                              f"preconditioner; remedy: set {name}pc_type, too")  # fmt: skip
+        return self._solver.arms.in_use.pc
 
     def view(self, pc: Any, viewer: Any) -> None:
         """What `-ksp_view` shows of the arms."""
