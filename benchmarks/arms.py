@@ -101,6 +101,7 @@ def layers(seed: int, n: int = 99) -> Iterator[Instance]:
 PROBLEMS = {
     "heat2d 100": Problem(heat2d(100), (99, 99), 1000, 120),
     "heat2d 200": Problem(heat2d(200), (199, 199), 1000, 0),
+    "heat2d 400": Problem(heat2d(400), (399, 399), 1000, 0),
     "heat3d 31": Problem(heat3d, (31,) * 3, 400, 20, levels=3),
     "convdiff 99": Problem(swelling, (99, 99), 600, 0, GMRES, "ilu", UNSYMMETRIC),
     "poisson 199": Problem(poisson(199, 2), (199, 199), 300, 20),

@@ -68,7 +68,7 @@ class Arms:
     make : callable
         Makes an arm's KSP from the outer one, its PC and its name.
     turns : Turns
-        Solves of the safe arm that nobody has to look at.
+        Solves of an arm that nobody has to look at.
 
     Attributes
     ----------
