@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from sorlearn.tuning import repeat
 from sorlearn.tuning.repeat import BLIND, CALLBACK, DECISION, FEW, LONGEST, MOST_WARM_UP, NONZERO, Repeats
 
 #: Nonzeros of small, middling and large matrices: solves of 40 µs, 10 ms and a second at ten iterations.
@@ -134,6 +135,25 @@ def test_an_unlike_solve_ends_them(iterations, goes_on):
     repeats.repeated() if goes_on else repeats.end(iterations)
     assert repeats.left == (left - 1 if goes_on else 0)
     assert repeats.stretch == stretch * (1.0 if goes_on else 0.5)
+
+
+@pytest.mark.parametrize(("rise", "least", "most"), [(0.0, 9, 11), (0.2, 9, 14), (-0.2, 7, 11)])
+def test_iterations_may_rise_and_fall_while_omega_follows(rise, least, most):
+    repeats = steady()
+    repeats.plan(1.5, SMALL, True)
+    repeats.decided(10, 1.0)
+    assert [n for n in range(30) if repeats.like(n, rise)] == list(range(least, most + 1))
+
+
+def test_they_may_so_once_decisions_have_long_been_alike():
+    repeats = Repeats()
+    assert repeats.rate == 0.0
+    decided(repeats, 2 * MOST_WARM_UP, 10)
+    assert repeats.stretch >= repeat.TRUSTED and repeats.rate == repeat.RATE
+    while repeats.stretch >= repeat.TRUSTED:
+        assert repeats.rate == repeat.RATE
+        repeats.end(20)
+    assert repeats.rate == 0.0
 
 
 def test_they_come_to_an_end():

@@ -51,6 +51,9 @@ struct State {
      has none; `here` is rho of the matrix seen last, `rho` that of all processes which omega stands for */
   int64_t matrix, matrix_state, row, place, rows;
   double  here, rho, scale, gap, epsilon, weight, farthest, u, u_low, u_high, u_least, u_most;
+  /* by how much u has fallen from where the decision was made, and the power of its exponential that iterations may
+     rise or fall by */
+  double  drift, rate;
   /* the solve under way, which repeats the decision, and what of its KSP isn't the user's */
   int64_t  running, limited, transposed;
   Lenience lenience;
@@ -99,6 +102,14 @@ const int64_t sorlearn_built_for[] = {PETSC_VERSION_MAJOR, PETSC_VERSION_MINOR, 
 
 static State *first;
 static Turn  *first_turn;
+
+/* Whether a solve with so many iterations is like the one that its decision was made for, as Repeats.like. */
+static PetscBool Like(State *state, PetscInt its)
+{
+  double drift = state->rate * state->drift;
+  double least = state->least * exp(PetscMin(drift, 0.0)), most = state->most * exp(PetscMax(drift, 0.0));
+  return (PetscBool)(its >= least && its <= most);
+}
 
 /* The state of a PC; the one asked for last comes first. */
 static State *Of(PC pc)
@@ -326,6 +337,7 @@ static void Move(State *state, double rho, PetscBool stands, PetscBool *known)
   else {
     state->rho    = rho;
     state->chosen = 2.0 / (1.0 + exp(u));
+    state->drift  = state->u - u;
   }
 }
 
@@ -430,7 +442,7 @@ static PetscErrorCode PostSolve(PC pc, KSP ksp, Vec b, Vec x)
     PetscCall(PetscTime(&now));
     state->elapsed = now - state->began + state->set_up;
     PetscCall(sorlearn_give_back(state));
-    if (ksp->reason > 0 && ksp->reason < 5 && ksp->its >= state->least && ksp->its <= state->most) {
+    if (ksp->reason > 0 && ksp->reason < 5 && Like(state, ksp->its)) {
       state->running = state->countdown = 0;
       state->left--;
       if (state->solves < KEPT) {

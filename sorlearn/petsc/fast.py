@@ -47,7 +47,7 @@ class State(ctypes.Structure):
         *_fields(_real, "tighten_rtol tighten_atol least_rtol"),
         *_fields(_pointer, "test guess"),
         *_fields(_integer, "matrix matrix_state row place rows"),
-        *_fields(_real, "here rho scale gap epsilon weight farthest u u_low u_high u_least u_most"),
+        *_fields(_real, "here rho scale gap epsilon weight farthest u u_low u_high u_least u_most drift rate"),
         *_fields(_integer, "running limited transposed"),
         *_fields(_pointer, "lenience ksp"),
         *_fields(_real, "rtol atol tight_rtol tight_atol began elapsed"),

@@ -97,6 +97,7 @@ class Unattended(Attached):
         state.chosen, state.left, state.patience = plan.decision.omega, plan.left, plan.patience
         state.least, state.most, state.rho = plan.least, plan.most, plan.rho
         (state.matrix, state.matrix_state), state.here, (state.row, state.place, state.rows) = tuned.watched()
+        state.drift, state.rate = plan.drift, plan.rate
         if course is None:
             state.row = -1
             return
@@ -146,7 +147,7 @@ class UnattendedUpkeep(Attached):
         self.name(ksp)
         rescue.hand_over(ksp, decision, state)
         state.chosen, state.left, state.fresh = decision.omega, solves, 0
-        state.least, state.most = 0.0, float(2**53)
+        state.least, state.most, state.drift = 0.0, float(2**53), 0.0
 
     def take_back(self, upkeep: Upkeep, wanted: bool) -> list[LagRecord]:
         """Account for what has gone by; returns what is to be written down, where that is wanted."""

@@ -65,6 +65,8 @@ class Plan(NamedTuple):
         Values of log(2/ω − 1) for which the other numbers of the decision hold.
     patience : int
         Repeats that may be left where ω can't follow.
+    drift, rate : float
+        Fall of log(2/ω − 1) since the decision was made, and the power of its exponential that iterations may rise by.
     """
 
     left: int
@@ -75,22 +77,24 @@ class Plan(NamedTuple):
     course: Course | None
     u_range: tuple[float, float]
     patience: int
+    drift: float
+    rate: float
 
     def numbers(self) -> list[float]:
         """All of it, to be sent."""
-        course = self.course or _NO_COURSE
-        return [self.left, *self.decision, self.least, self.most, self.rho, *course, *self.u_range, self.patience]
+        head = self.left, *self.decision, self.least, self.most, self.rho
+        return [*head, *(self.course or _NO_COURSE), *self.u_range, self.patience, self.drift, self.rate]
 
     @classmethod
     def of(cls, numbers: list[float]) -> Plan:
         """The plan of such numbers."""
         decision = Decision(*numbers[1 : 1 + _DECISION])
-        least, most, rho, *course, u_least, u_most, patience = numbers[1 + _DECISION :]
+        least, most, rho, *course, u_least, u_most, patience, drift, rate = numbers[1 + _DECISION :]
         moves = Course(*course) if course != list(_NO_COURSE) else None
-        return cls(int(numbers[0]), decision, least, most, rho, moves, (u_least, u_most), int(patience))
+        return cls(int(numbers[0]), decision, least, most, rho, moves, (u_least, u_most), int(patience), drift, rate)
 
 
 _NO_COURSE = Course(*(-1.0,) * len(Course._fields))
 _DECISION = len(Decision._fields)
 #: What is sent where there is none.
-NO_PLAN = Plan(0, Decision(1.0, 1.0), 0.0, 0.0, 0.0, None, (0.0, 0.0), 0)
+NO_PLAN = Plan(0, Decision(1.0, 1.0), 0.0, 0.0, 0.0, None, (0.0, 0.0), 0, 0.0, 0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf, isfinite, log2
+from math import exp, inf, isfinite, log2
 from typing import Any
 
 from .bins import u_of
@@ -30,6 +30,9 @@ ALIKE, STEADY, SAME = 0.05, 0.25, 0.01
 #: Relative change of the iterations, beyond one, and rise of the cost from one decision to the next that call for
 #: another.
 UNLIKE, DEARER = 0.05, 0.1
+#: Power of exp(−u), u = log(2/ω − 1), by which iterations may rise beside while ω follows a matrix that turns stiffer;
+#: from a stretch of so many solves on: before that, what is unlike has more to teach.
+RATE, TRUSTED = 1.4, 32.0
 
 
 class Repeats:
@@ -132,9 +135,20 @@ class Repeats:
         """The decision stands for good, whatever solves take."""
         self.left, self.patience, self.least, self.most = FOR_GOOD, 0, 0.0, float(FOR_GOOD)
 
-    def like(self, iterations: int) -> bool:
-        """Whether a solve with so many iterations is like the one that the decision was made for."""
-        return self.least <= iterations <= self.most
+    def like(self, iterations: int, rise: float = 0.0) -> bool:
+        """Whether a solve with so many iterations is like the one that the decision was made for.
+
+        Parameters
+        ----------
+        rise : float
+            Logarithm of what the iterations may have risen by since, below 0 where they may have fallen.
+        """
+        return self.least * exp(min(rise, 0.0)) <= iterations <= self.most * exp(max(rise, 0.0))
+
+    @property
+    def rate(self) -> float:
+        """Logarithm of what iterations may rise by, a unit of u that ω has followed the matrix."""
+        return RATE if self.stretch >= TRUSTED else 0.0
 
     def repeated(self, solves: int = 1) -> None:
         """So many solves repeated the decision, and were like the one that it was made for."""

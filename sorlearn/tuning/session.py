@@ -158,7 +158,7 @@ class Session:
     def repeated(self, solve: Solve) -> int:
         """A solve repeated the decision, so that nothing is learned; returns how many more may."""
         outcome = solve.outcome
-        if self.repeats.like(outcome.iterations) and not (outcome.failed or outcome.verdict):
+        if self.standing.like(outcome.iterations) and not (outcome.failed or outcome.verdict):
             self.repeats.repeated()
             self.books.pass_by(self.standing.decision, Passed(1, outcome.iterations), solve.seconds)
         else:

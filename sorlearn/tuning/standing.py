@@ -7,7 +7,7 @@ from math import inf
 from ..learners import Choice, Learner
 from ..learners.course import Course
 from .accuracy import Accuracy
-from .bins import bin_of, range_of
+from .bins import bin_of, range_of, u_of
 from .decision import Decision, Plan
 from .repeat import Repeats
 from .vetoes import Vetoes
@@ -61,6 +61,22 @@ class Standing:
             self._asked_for, self._followed = self.chosen, self._learner.course(self.chosen.omega, self.chosen.context)
         return self._followed
 
+    @property
+    def drift(self) -> float:
+        """Fall of log(2/ω − 1) since it was made."""
+        return u_of(self.chosen.omega) - u_of(self.decision.omega)
+
+    def like(self, iterations: int) -> bool:
+        """Whether a solve with so many iterations is like the one that it was made for.
+
+        Where ω has moved iterations may have, too; but where answers are measured, unlike ones call for that.
+        """
+        return self._repeats.like(iterations, self._rate * self.drift)
+
+    @property
+    def _rate(self) -> float:
+        return 0.0 if self.measured else self._repeats.rate
+
     def followed(self, decision: Decision, rho: float) -> None:
         """It has followed the matrix to this ρ, elsewhere."""
         self.decision, self.rho = decision, rho
@@ -70,7 +86,8 @@ class Standing:
         decision = self.follow(self.rho)
         assert decision is not None
         left, least, most = self._repeats.left, self._repeats.least, self._repeats.most
-        return Plan(left, decision, least, most, self.rho, self._course(), self._alike(), self._repeats.patience)
+        course, patience = self._course(), self._repeats.patience
+        return Plan(left, decision, least, most, self.rho, course, self._alike(), patience, self.drift, self._rate)
 
     def _alike(self) -> tuple[float, float]:
         """Values of log(2/ω − 1) for which the other numbers of the decision hold, and no veto."""
