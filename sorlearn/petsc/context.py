@@ -37,23 +37,36 @@ class _Sample:
         ai, aj = block.getRowIJ()
         self.rows = len(ai) - 1
         rows = np.repeat(np.arange(self.rows), np.diff(ai))
-        on_diagonal = rows == aj
-        diagonal = np.bincount(rows[on_diagonal], values[on_diagonal], self.rows)
-        total = np.bincount(rows, values, self.rows)
-        rho = np.nan_to_num(1.0 - total / diagonal, nan=-np.inf)
-        usable = np.flatnonzero(diagonal)
-        spread = usable[np.linspace(0, len(usable) - 1, min(SPREAD, len(usable))).astype(int)]
-        worst = usable[np.argsort(rho[usable], kind="stable")[-WORST:]]
-        self.chosen = chosen = np.union1d(worst, spread)
+        self._pivots = np.flatnonzero(rows == aj).astype(ai.dtype)
+        self.chosen = self._choose(ai, values)
         self.probe = (0, 0)
-        self.entries = np.concatenate([np.arange(0), *(np.arange(ai[i], ai[i + 1]) for i in chosen)])
+        self.entries = np.concatenate([np.arange(0), *(np.arange(ai[i], ai[i + 1]) for i in self.chosen)])
         self.columns = aj[self.entries].copy()
-        self.starts = np.concatenate([[0], np.cumsum(np.diff(ai)[chosen])[:-1]])
-        self.diagonal = np.flatnonzero(on_diagonal[self.entries])
+        self.starts = np.concatenate([[0], np.cumsum(np.diff(ai)[self.chosen])[:-1]])
+        self.diagonal = np.flatnonzero(np.repeat(self.chosen, np.diff(ai)[self.chosen]) == self.columns)
         self.skewed, self.looks = False, 0
         width = int(aj.max(initial=0)) + 1
         self.lower, self.upper = _triangles(rows * width + aj, width, self.entries)
         self.inodes = _has_inodes(ai, aj) if inodes is None else inodes
+
+    def _choose(self, ai: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """The rows to look at, ascending; of those that have a diagonal."""
+        diagonal = values[self._pivots]
+        usable = np.flatnonzero(diagonal)
+        if not len(usable):
+            return usable
+        filled, sums = np.diff(ai) > 0, np.zeros(self.rows)
+        sums[filled] = np.add.reduceat(values, ai[:-1][filled])
+        rows = np.searchsorted(ai, self._pivots[usable], side="right") - 1
+        share = sums[rows] / diagonal[usable]
+        share[share != share] = np.inf
+        spread = rows[np.linspace(0, len(rows) - 1, min(SPREAD, len(rows))).astype(int)]
+        return np.union1d(rows[np.argsort(-share, kind="stable")[-WORST:]], spread)
+
+    def again(self, block: Any, values: np.ndarray) -> bool:
+        """A full look at new values of this pattern; returns whether that chooses the same rows."""
+        self.skewed, self.looks = False, 0
+        return np.array_equal(self._choose(block.getRowIJ()[0], values), self.chosen)
 
     def fits(self, block: Any) -> bool:
         """Whether the chosen entries are those of this block, too, which has as many nonzeros."""
@@ -219,7 +232,8 @@ class Features:
             if not known or self._changes >= self._next_full:
                 self.nonzeros = len(values)
                 with np.errstate(all="ignore"):
-                    self._sample = _sampled(self._seen, block, values, self._sample.inodes if known else None)
+                    if not (known and self._sample.again(block, values)):
+                        self._sample = _sampled(self._seen, block, values, self._sample.inodes if known else None)
                 self.inodes = self._sample.inodes and not PETSc.Options().hasName("mat_no_inode")
                 self._next_full = 2 * self._changes + 8
             self._changes += 1
