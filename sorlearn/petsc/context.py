@@ -57,7 +57,7 @@ class _Sample:
             return usable
         filled, sums = np.diff(ai) > 0, np.zeros(self.rows)
         sums[filled] = np.add.reduceat(values, ai[:-1][filled])
-        rows = np.searchsorted(ai, self._pivots[usable], side="right") - 1
+        rows = usable if len(diagonal) == self.rows else np.searchsorted(ai, self._pivots[usable], side="right") - 1
         share = sums[rows] / diagonal[usable]
         share[share != share] = np.inf
         spread = rows[np.linspace(0, len(rows) - 1, min(SPREAD, len(rows))).astype(int)]

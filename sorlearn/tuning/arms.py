@@ -48,32 +48,35 @@ IDLE = 0.0005
 DECIDING, AT_ONCE, LONGEST, LONGEST_SAFE = 0.005, 1.0, 32, 64
 #: Most decisions for which a failed arm waits.
 LONGEST_WAIT = 1024
+#: Less than any solve takes, in seconds.
+_INSTANT = 1e-12
 
 
 class Expected(NamedTuple):
-    """What is expected of all arms in the coming solve, each shape (arms,); absent and waiting ones cost infinity.
+    """What is expected of an arm in the coming solve; one that is absent or waits costs infinity.
 
     Attributes
     ----------
-    log_iterations, deviation : ndarray
+    log_iterations, deviation : float
         Mean and standard deviation of the log of iterations + 1.
-    each : ndarray
-        Seconds an iteration.
-    share, least : ndarray
+    each, solving : float
+        Seconds an iteration, and of all.
+    share, least : float
         Seconds of set-ups in an average solve; what of it has been seen.
-    due : ndarray
+    due : float
         Seconds of the set-up that the next solve takes.
-    cost : ndarray
+    cost : float
         Seconds of an average solve.
     """
 
-    log_iterations: np.ndarray
-    deviation: np.ndarray
-    each: np.ndarray
-    share: np.ndarray
-    least: np.ndarray
-    due: np.ndarray
-    cost: np.ndarray
+    log_iterations: float
+    deviation: float
+    each: float
+    solving: float
+    share: float
+    least: float
+    due: float
+    cost: float
 
 
 class Rule(Remembers):
@@ -135,26 +138,27 @@ class Rule(Remembers):
         i = self._incumbent if trial is None else trial
         limit, repeats = 0.0, 0.0
         if trial is not None:
-            limit = CUT * expected.cost[self._incumbent] / expected.each[i]
-        elif i and expected.deviation[i] > BOLD:
-            limit = LOOSE * exp(expected.log_iterations[i])
+            limit = CUT * expected[self._incumbent].cost / expected[i].each
+        elif i and expected[i].deviation > BOLD:
+            limit = LOOSE * exp(expected[i].log_iterations)
         if trial is None and not limit:
-            repeats = min(self._owed() / (DECIDING * max(expected.cost[i], 1e-9)), LONGEST if i else LONGEST_SAFE)
+            repeats = min(self._owed() / (DECIDING * max(expected[i].cost, 1e-9)), LONGEST if i else LONGEST_SAFE)
         self._play = Play(
             i, self._incumbent if trial is not None else 0, max(ceil(limit), 4) if limit else 0.0,
             self.arms[i].tighten, self.arms[self._incumbent].tighten, int(repeats), float(trial is not None),
         )  # fmt: skip
         return self._play
 
-    def _expect(self) -> Expected:
+    def _expect(self) -> list[Expected]:
         safe = self.arms[0]
-        its, its_deviation = safe.iterations.predict(self._phi)
+        its, deviation = safe.iterations.predict(self._phi)
         its += safe.offset
-        rows = [self._expect_of(arm, its, its_deviation) for arm in self.arms]
-        return Expected(*map(np.array, zip(*rows)))
+        unit = safe.pace.at(its)
+        return [self._expect_of(arm, its, deviation, unit) for arm in self.arms]
 
-    def _expect_of(self, arm: Arm, safe: float, safe_deviation: float) -> tuple[float, ...]:
-        unit, kind = self.arms[0].pace.at(safe), arm.kind
+    def _expect_of(self, arm: Arm, safe: float, safe_deviation: float, unit: float) -> Expected:
+        """The safe arm's iterations and seconds of one are what untried arms are measured by."""
+        kind = arm.kind
         if arm.tried:
             its, deviation = arm.iterations.predict(self._phi)
             its += arm.offset
@@ -174,38 +178,53 @@ class Rule(Remembers):
         if not arm.ready:
             due = share if self._solves < arm.until else again if arm.set_up.count else first
         cost = solving + share if not (arm.absent or arm.wait) else inf
-        return its, deviation, each, share, least, due, cost
+        return Expected(its, deviation, each, solving, share, least, due, cost)
 
     def _cheapest(self) -> int:
         """The incumbent, or what replaces it: an arm that was tried and is cheaper, its first set-up included."""
-        expected, old = self._expected, self._incumbent
-        tried = np.array([arm.tried > 0 for arm in self.arms])
-        affordable = (expected.due == 0.0) | (self._behind + expected.due <= self._allowance())
-        cost = np.where(tried & affordable, expected.cost + expected.due / SPREAD, inf)
-        cost[old] = expected.cost[old] * (1.0 - MARGIN)
-        cost[0] = min(cost[0], 1e300)  # the safe arm always can
-        return int(np.argmin(cost))
+        old, allowance = self._incumbent, self._allowance()
+
+        def cost(i: int) -> float:
+            expected = self._expected[i]
+            if i == old:
+                found = (1.0 - MARGIN) * expected.cost
+            elif self.arms[i].tried and (expected.due == 0.0 or self._behind + expected.due <= allowance):
+                found = expected.cost + expected.due / SPREAD
+            else:
+                found = inf
+            return found if i else min(found, 1e300)  # the safe arm always can
+
+        return min(range(len(self.arms)), key=cost)
 
     def _trial(self) -> int | None:
         """The cheapest arm to try among those that may be better than the incumbent, if the budget reaches."""
-        expected, incumbent = self._expected, self._expected.cost[self._incumbent]
-        known = self.arms[self._incumbent].clocked(float(expected.log_iterations[self._incumbent]))
-        if not known or not np.isfinite(incumbent):
+        incumbent = self._expected[self._incumbent]
+        if not self.arms[self._incumbent].clocked(incumbent.log_iterations) or incumbent.cost == inf:
             return None
-        solving = np.exp(expected.log_iterations) * expected.each
-        hope = np.array([HOPE_TRIED if arm.clocked(0.0) else HOPE for arm in self.arms])
-        hoped = solving * np.exp(-hope * expected.deviation) + expected.least + expected.due / SPREAD
-        hopeful = (hoped < (1.0 - GAIN) * incumbent) & np.isfinite(expected.cost)
-        hopeful[self._incumbent] = False
-        price = expected.due + np.minimum(solving, CUT * incumbent)
-        beyond = self._beyond(solving, incumbent)
-        if self._changes:  # one set-up doesn't serve for long, so what an untried arm may save is a guess
-            untried = np.array([not arm.tried for arm in self.arms])
-            beyond[untried] = np.maximum(beyond[untried], 0.0)
-        excess = expected.due + beyond + self._decisions
-        left = self._allowance() - max(self._lost, self._behind)
-        affordable = np.flatnonzero(hopeful & (excess <= left))
-        return int(affordable[np.argmin(price[affordable])]) if len(affordable) else None
+        left = self._allowance() - max(self._lost, self._behind) - self._decisions
+        prices = {
+            i: expected.due + min(expected.solving, CUT * incumbent.cost)
+            for i, (arm, expected) in enumerate(zip(self.arms, self._expected))
+            if i != self._incumbent and self._hopeful(arm, expected, incumbent.cost)
+            and expected.due + self._beyond(arm, expected, incumbent.cost) <= left
+        }  # fmt: skip
+        return min(prices, key=prices.__getitem__, default=None)
+
+    @staticmethod
+    def _hopeful(arm: Arm, expected: Expected, incumbent: float) -> bool:
+        """Whether it may be better."""
+        hope = HOPE_TRIED if arm.clocked(0.0) else HOPE
+        hoped = expected.solving * exp(-hope * expected.deviation) + expected.least + expected.due / SPREAD
+        return hoped < (1.0 - GAIN) * incumbent and expected.cost < inf
+
+    def _beyond(self, arm: Arm, expected: Expected, incumbent: float) -> float:
+        """Seconds, without set-ups, that a trial is expected to take beyond the incumbent; all of its own if cut."""
+        most = CUT * incumbent
+        sigmas = log(max(expected.solving, _INSTANT) / max(most, _INSTANT)) / (expected.deviation + NOISE)
+        cut = 0.5 + 0.5 * erf(sigmas / sqrt(2.0))
+        beyond = cut * most + (1.0 - cut) * (min(expected.solving, most) - incumbent)
+        # one set-up doesn't serve for long where matrices change, so what an untried arm may save is a guess
+        return beyond if arm.tried or not self._changes else max(beyond, 0.0)
 
     @property
     def _decisions(self) -> float:
@@ -219,7 +238,7 @@ class Rule(Remembers):
 
     def _once(self) -> float:
         """Seconds of a solve of the safe arm; the first may have had to make what stays."""
-        return min(self._first, float(self._expected.cost[0]))
+        return min(self._first, self._expected[0].cost)
 
     def _allowance(self) -> float:
         """Seconds by which trials may exceed what the incumbent takes, and all solves what the safe arm takes."""
@@ -229,12 +248,6 @@ class Rule(Remembers):
     def _changes(self) -> bool:
         """Whether the matrix changes from solve to solve, rather than stays."""
         return self._changing > 0.5
-
-    def _beyond(self, solving: np.ndarray, incumbent: float) -> np.ndarray:
-        """Seconds, without set-ups, that trials are expected to take beyond the incumbent; all of theirs if cut."""
-        sigmas = np.log(solving / (CUT * incumbent)) / (self._expected.deviation + NOISE)
-        cut = np.array([0.5 + 0.5 * erf(sigma / sqrt(2.0)) for sigma in sigmas])
-        return cut * CUT * incumbent + (1.0 - cut) * (np.minimum(solving, CUT * incumbent) - incumbent)
 
     # -- after it
 
@@ -255,11 +268,11 @@ class Rule(Remembers):
         self._since += solves
         arm.ready = True
         if i:
-            doubted = self._expected.cost[0] * exp(DOUBT * self._expected.deviation[0])
-            self._behind += played.total - solves * float(doubted)
+            doubted = self._expected[0].cost * exp(DOUBT * self._expected[0].deviation)
+            self._behind += played.total - solves * doubted
         if self._play.trial:
             taken = played.total + self._decisions
-            self._lost = max(self._lost + taken - float(self._expected.cost[self._incumbent]), 0.0)
+            self._lost = max(self._lost + taken - self._expected[self._incumbent].cost, 0.0)
         again = self._solves < arm.until
         self._solves += solves
         arm.until = 0 if played.failed else self._solves + RECENT
@@ -280,14 +293,15 @@ class Rule(Remembers):
             for other in self.arms:
                 other.iterations.forget(IDLE)
         if each.iterations and (own is not None or solves > 1):
-            arm.note(self._phi, each, float(self._expected.log_iterations[i]))
+            arm.note(self._phi, each, self._expected[i].log_iterations)
 
     def settle(self) -> None:
         """Have the solves since the last decision count in `total`."""
-        expected, solves, self._since = self._expected, self._since, 0
-        solving = np.exp(expected.log_iterations) * expected.each
-        for row, side in zip(self.total, (-2.0, 0.0, 2.0)):
-            row += solves * (solving * np.exp(side * expected.deviation) + expected.share)
+        solves, self._since = self._since, 0
+        for i, expected in enumerate(self._expected if solves else ()):
+            spread = exp(2.0 * expected.deviation)
+            alone = (expected.solving * side + expected.share for side in (1.0 / spread, 1.0, spread))
+            self.total[:, i] += [solves * seconds for seconds in alone]
 
     # -- what stays
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import log
+from typing import Any
 
 import numpy as np
 
@@ -55,6 +56,7 @@ class Paces(Remembers):
 
     def __init__(self) -> None:
         self._readings, self._counts, self.count = np.zeros((OCTAVES, REMEMBERED)), np.zeros(OCTAVES, dtype=int), 0
+        self._known: dict[int, float] | None = None  # the believed ones of octaves, as far as they have been asked for
 
     def note(self, seconds: float, iterations: float, solves: int = 1) -> None:
         """An iteration took this long in a solve with so many of them, counted from 1, or in several alike.
@@ -68,14 +70,20 @@ class Paces(Remembers):
             self._readings[octave, self._counts[octave] % REMEMBERED] = seconds
             self._counts[octave] += 1
         self.count += solves
+        self._known = None
 
     def at(self, log_iterations: float) -> float:
         """The believed seconds in a solve with so many, or as nearly as many as is known of; 0 where nothing is."""
-        known = np.flatnonzero(self._counts)
-        if not len(known):
-            return 0.0
-        octave = known[np.argmin(np.abs(known - self._octave(log_iterations)))]
-        return _believed(self._readings[octave, : self._counts[octave]].tolist())
+        if self._known is None:
+            counts = self._counts.tolist()
+            self._known = {k: _believed(self._readings[k, :n].tolist()) for k, n in enumerate(counts) if n}
+        octave = self._octave(log_iterations)
+        nearest = min(self._known, key=lambda known: abs(known - octave), default=-1)
+        return self._known.get(nearest, 0.0)
+
+    def _adopt(self, checked: dict[str, Any]) -> None:
+        super()._adopt(checked)
+        self._known = None
 
     @staticmethod
     def _octave(log_iterations: float) -> int:

@@ -25,8 +25,21 @@ class Regression(Remembers):
     _remembered = ("mean", "covariance")
 
     def __init__(self, spread: np.ndarray) -> None:
-        self._prior = np.diag(np.square(spread))
-        self.mean, self.covariance = np.zeros(len(spread)), self._prior.copy()
+        self._prior = np.square(spread)
+        self.mean, self._covariance = np.zeros(len(spread)), np.diag(self._prior)
+        self._kept = 1.0  # share of the covariance that isn't forgotten
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Of the weights, shape (p, p)."""
+        if self._kept < 1.0:
+            self._covariance = self._kept * self._covariance + (1.0 - self._kept) * np.diag(self._prior)
+            self._kept = 1.0
+        return self._covariance
+
+    @covariance.setter
+    def covariance(self, value: np.ndarray) -> None:
+        self._covariance, self._kept = value, 1.0
 
     def predict(self, phi: np.ndarray) -> tuple[float, float]:
         """Mean and standard deviation of φ·w, without the noise.
@@ -36,15 +49,18 @@ class Regression(Remembers):
         >>> [round(value, 3) for value in regression.predict(np.array([1.0, 1.0]))]
         [2.97, 1.005]
         """
-        return float(phi @ self.mean), sqrt(max(float(phi @ self.covariance @ phi), 0.0))
+        variance = self._kept * float(phi @ self._covariance @ phi)
+        if self._kept < 1.0:
+            variance += (1.0 - self._kept) * float(phi * phi @ self._prior)
+        return float(phi @ self.mean), sqrt(max(variance, 0.0))
 
     def update(self, phi: np.ndarray, y: float, noise: float) -> None:
         """Take note of an observation with this standard deviation."""
         toward = self.covariance @ phi
         gain = toward / (float(phi @ toward) + noise * noise)
         self.mean = self.mean + gain * (y - float(phi @ self.mean))
-        self.covariance = self.covariance - np.outer(gain, toward)
+        self._covariance = self._covariance - gain[:, None] * toward
 
     def forget(self, share: float) -> None:
         """Doubt what is known: so much of the prior's covariance comes back."""
-        self.covariance = (1.0 - share) * self.covariance + share * self._prior
+        self._kept *= 1.0 - share
