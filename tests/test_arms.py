@@ -484,6 +484,19 @@ def test_a_set_up_that_might_never_end_is_not_begun(kind, shift, skew, says, cap
     assert says in capfd.readouterr().err
 
 
+def test_what_rounding_left_on_one_side_makes_no_matrix_unsymmetric():
+    A = laplacian(N)
+    A.setOption(PETSc.Mat.Option.NEW_NONZERO_ALLOCATION_ERR, False)
+    A.setValue(0, A.getSize()[1] - 1, 1e-17)
+    A.assemble()
+    assert not A.isSymmetric(1e-8)
+    ksp = with_arms(A, "sor,icc")
+    solve(ksp)
+    force(ksp, arm=1)
+    b, x = solve(ksp)
+    assert arms_of(ksp).in_use.name == "icc" and true_residual(A, b, x) < 1e-4
+
+
 @pytest.mark.parallel(1, 2)
 def test_matrices_come_and_go():
     """Other values, another matrix, another size with reset; and the safe arm solves transposed systems."""

@@ -11,6 +11,8 @@ from .context import identity
 
 #: Floating-point operations of nested dissection in cubes of its widest separator, and a processor's, per second.
 _CUBES, _RATE = 10.0, 1e9
+#: Relative asymmetry that rounding may leave.
+_ROUNDING = 1e-8
 
 
 def factorisation(P: Any) -> float:
@@ -42,6 +44,24 @@ def _widest(ai: np.ndarray, aj: np.ndarray) -> int:
     return widest if 2 * reached > n else 0
 
 
+def _is_symmetric(P: Any) -> bool:
+    """Whether uᵀPv = vᵀPu for random u and v, up to what rounding may have left on one side only.  Not collective.
+
+    MatIsSymmetric also wants the same pattern on both sides, which assembly needn't leave where entries vanish.
+    """
+    rng, (u, w) = np.random.default_rng(0), P.createVecs()
+    v = u.duplicate()
+    for x in (u, v):
+        x.setArray(rng.standard_normal(x.getLocalSize()))
+    P.mult(v, w)
+    size, products = u.norm() * w.norm(), [u.tDot(w)]
+    P.mult(u, w)
+    products.append(v.tDot(w))
+    for x in (u, v, w):
+        x.destroy()
+    return bool(abs(products[0] - products[1]) <= _ROUNDING * size)
+
+
 class Definite:
     """Whether a matrix may be factorised as a symmetric positive definite one: PETSc's shifts (Manteuffel's) may raise
     and raise the diagonal of another one without an end.  Keeps a vector.
@@ -57,7 +77,7 @@ class Definite:
             return
         if self._symmetric[0] != identity(P):
             self.reset()
-            self._symmetric, self._diagonal = (identity(P), P.isSymmetric(1e-8)), P.createVecLeft()
+            self._symmetric, self._diagonal = (identity(P), _is_symmetric(P)), P.createVecLeft()
         P.getDiagonal(self._diagonal)
         if not self._symmetric[1]:
             raise MatrixError("the matrix isn't symmetric")
