@@ -15,6 +15,7 @@ from systems import fill, from_options, laplacian, native, random_rhs, true_resi
 
 from sorlearn.errors import OptionError
 from sorlearn.petsc import arms as room
+from sorlearn.petsc import choosing
 from sorlearn.records import journal, report
 from sorlearn.tuning.play import Play
 
@@ -73,7 +74,7 @@ def arms_of(ksp):
 
 def force(ksp, **play):
     """Have every further solve decided like this."""
-    rule = arms_of(ksp)._slot.rule
+    rule = arms_of(ksp).choosing.rule
 
     def choose(*_):
         rule._play = Play(**play)
@@ -82,7 +83,7 @@ def force(ksp, **play):
     if rule is not None:
         rule.choose = choose
     arms_of(ksp).state()  # takes back what goes by without Python
-    arms_of(ksp)._left = 0
+    arms_of(ksp).choosing.left = 0
 
 
 def solve(ksp, seed=0, start=None):
@@ -130,7 +131,7 @@ def test_a_decision_is_repeated_until_iterations_grow():
         fill(A, N, shift=-4.0 if number < 6 else 0.0)
         solve(ksp, number)
         arms_of(ksp).state()
-        left.append(arms_of(ksp)._left)
+        left.append(arms_of(ksp).choosing.left)
     assert left[:8] == [60, 59, 58, 57, 56, 55, 0, 60], left
 
 
@@ -146,7 +147,7 @@ def test_an_answer_that_fails_is_gone_on_with_by_the_safe_arm_and_its_arm_tighte
         tried.append(arms_of(ksp).in_use.name)
         assert ksp.getConvergedReason() > 0 and user_test(ksp, b, x) <= 1.5
     assert "sor" in tried
-    rule = arms_of(ksp)._slot.rule
+    rule = arms_of(ksp).choosing.rule
     assert rule is None or rule.arms[1].tighten > 0.0
 
 
@@ -250,7 +251,7 @@ def test_a_failing_arm_s_solve_is_done_by_the_safe_arm_before_the_application_no
         b, x = solve(ksp, seed, start)
         assert ksp.getConvergedReason() > 0 and true_residual(A, b, x) < 1e-4
         assert arms_of(ksp).in_use.name == "sor"
-    rule = arms_of(ksp)._slot.rule
+    rule = arms_of(ksp).choosing.rule
     assert rule is None or rule.arms[1].wait > 0
 
 
@@ -260,7 +261,7 @@ def test_an_arm_that_is_not_there_or_refuses_the_matrix_is_left_out_with_one_lin
     A = laplacian(N)
     ksp = with_arms(A, f"sor,{arm},jacobi", **(python_pc(arm, "Refusing") if arm == "refusing" else {}))
     solve(ksp)
-    there, rule = arm != "nosuch", arms_of(ksp)._slot.rule
+    there, rule = arm != "nosuch", arms_of(ksp).choosing.rule
     force(ksp, arm=1)
     b, x = solve(ksp)
     assert ksp.getConvergedReason() > 0 and true_residual(A, b, x) < 1e-4
@@ -325,15 +326,15 @@ def test_an_exception_of_the_application_s_reaches_it():
     with pytest.raises((KeyError, PETSc.Error)) as caught:
         solve(ksp)
     assert isinstance(caught.value, KeyError) or "mine" in str(caught.value.__cause__)
-    assert not arms_of(ksp)._slot.rule.arms[1].absent
+    assert not arms_of(ksp).choosing.rule.arms[1].absent
 
 
 def test_an_error_in_choosing_is_told_once_and_the_safe_arm_solves(capfd):
     A = laplacian(N)
     ksp = with_arms(A, "sor,jacobi")
     solve(ksp)
-    arms_of(ksp)._slot.rule.choose = lambda *_: 1 / 0
-    arms_of(ksp)._left = 0
+    arms_of(ksp).choosing.rule.choose = lambda *_: 1 / 0
+    arms_of(ksp).choosing.left = 0
     for seed in range(3):
         b, x = solve(ksp, seed)
         assert true_residual(A, b, x) < 1e-4 and arms_of(ksp).in_use.name == "sor"
@@ -363,7 +364,8 @@ def test_ranks_with_clocks_of_their_own_decide_alike(monkeypatch):
     from time import perf_counter
 
     scale = 1.0 + 5.0 * PETSc.COMM_WORLD.getRank()
-    monkeypatch.setattr(room, "perf_counter", lambda: scale * perf_counter())
+    for module in (room, choosing):
+        monkeypatch.setattr(module, "perf_counter", lambda: scale * perf_counter())
     A = laplacian(N)
     ksp = with_arms(A, "sor,blocks,gamg", **BLOCKS)
     for seed in range(60):
@@ -401,19 +403,19 @@ def test_a_solver_that_is_built_anew_goes_on_and_so_does_one_that_loads_what_was
     first = with_arms(A, "sor,jacobi", **options)
     for seed in range(10):
         solve(first, seed)
-    prefix, rule = first.getOptionsPrefix(), arms_of(first)._slot.rule
+    prefix, rule = first.getOptionsPrefix(), arms_of(first).choosing.rule
     tried = [arm.tried for arm in rule.arms] if rule else []
     first.destroy()
     again = from_options(A, prefix)
     solve(again)
-    assert arms_of(again)._slot.rule is rule and arms_of(again)._slot.solves == 11
+    assert arms_of(again).choosing.rule is rule and arms_of(again).choosing.solves == 11
     again.destroy()
-    room.registry.waiting.clear()
+    choosing.registry.waiting.clear()
     loaded = from_options(A, prefix)
     solve(loaded)
     if rule:
-        assert arms_of(loaded)._slot.rule is not rule
-        assert sum(arm.tried for arm in arms_of(loaded)._slot.rule.arms) > sum(tried) > 0
+        assert arms_of(loaded).choosing.rule is not rule
+        assert sum(arm.tried for arm in arms_of(loaded).choosing.rule.arms) > sum(tried) > 0
 
 
 def test_nothing_is_left_of_solvers_that_come_and_go():
@@ -480,7 +482,7 @@ def test_a_set_up_that_might_never_end_is_not_begun(kind, shift, skew, says, cap
     solve(ksp)
     force(ksp, arm=1)
     b, x = solve(ksp)
-    assert true_residual(A, b, x) < 1e-3 and arms_of(ksp)._slot.rule.arms[1].absent
+    assert true_residual(A, b, x) < 1e-3 and arms_of(ksp).choosing.rule.arms[1].absent
     assert says in capfd.readouterr().err
 
 
@@ -646,7 +648,7 @@ def test_the_advice_counts_all_solves():
     ksp = with_arms(laplacian(N), "sor,blocks", ksp_rtol=1e-6, **BLOCKS, sorlearn_arms_summary=True)
     for number in range(20):
         solve(ksp, number)
-    rule, tally = arms_of(ksp)._slot.rule, arms_of(ksp)._tally
+    rule, tally = arms_of(ksp).choosing.rule, arms_of(ksp).choosing.tally
     before, since = float(tally.alone[1][0]), rule._since
     ksp.destroy()
     assert since > 0 == rule._since and tally.alone[1][0] > before
