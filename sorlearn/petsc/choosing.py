@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import traceback
 from collections.abc import Callable, Sequence
 from time import perf_counter
@@ -24,7 +23,7 @@ from ..tuning.registry import Registry, kin
 from .beforehand import factorisation
 from .collective import Comm
 from .context import UNREADABLE, Features
-from .say import complain, say
+from .say import at_exit, complain, say
 
 registry = Registry()
 _event = PETSc.Log.Event("SorlearnChooseArm")
@@ -125,7 +124,8 @@ class Choosing:
         self.tally = records.Tally(names, words)
         self.tally.alone = rule.total
         if settings.arms_summary:
-            self.tally = _tallies.setdefault(kin(name), self.tally)
+            self.tally = tally = _tallies.setdefault(kin(name), self.tally)
+            at_exit(tally, name, lambda: tally.summary(kin(name)) if sum(tally.solves) else "")
         self._saved = Saved(f"{kin(name)}sorlearn_arms", stem, settings.arms_load, settings.arms_save, say)
         if not slot.solves:
             self._saved.restore(rule.take_over)
@@ -238,13 +238,3 @@ class Choosing:
             complain(PETSc.COMM_SELF, f"choosing among the arms of solver '{self._prefix}' stops; its first arm, "
                      f"{self._safe}, solves from now on:{text}")  # fmt: skip
             return None
-
-
-def _at_exit() -> None:
-    for name, tally in _tallies.items():
-        if sum(tally.solves):
-            text = tally.summary(name)
-            say(text) if PETSc.Sys.isInitialized() else print(text, flush=True)
-
-
-atexit.register(_at_exit)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 from math import ceil
 from time import perf_counter
 from typing import Any, Callable
@@ -16,7 +15,7 @@ from ..tuning.decision import Decision
 from ..tuning.registry import kin
 from . import alive, position, reading
 from .rescue import Rescue
-from .say import say
+from .say import at_exit, say
 from .unattended import UnattendedUpkeep, overrides
 from .upkeep import Upkeep
 from .wrapped import Wrapped, reuses
@@ -99,7 +98,9 @@ class Lag:
 
     def _report(self, settings: LagSettings) -> None:
         if settings.summary:
-            self.tally = _tallies.setdefault(kin(self._prefix), self.tally)
+            name = kin(self._prefix)
+            self.tally = tally = _tallies.setdefault(name, self.tally)
+            at_exit(tally, name, lambda: tally.summary(name) if tally.solves else "")
         path, option = settings.journal, f"-{self._prefix}lag_journal"
         journal = Journal(path, self._prefix, option, records.line) if path else None
         if settings.monitor or journal:
@@ -276,13 +277,3 @@ class Lag:
         record = self._upkeep.count(outcome, self._log is not None)
         if record is not None and self._log is not None:
             self._log.write(record)
-
-
-def _at_exit() -> None:
-    for name, tally in _tallies.items():
-        if tally.solves:
-            text = tally.summary(name)
-            say(text) if PETSc.Sys.isInitialized() else print(text, flush=True)
-
-
-atexit.register(_at_exit)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
+import traceback
+from collections.abc import Callable
 from typing import Any
 
 from petsc4py import PETSc
@@ -13,6 +16,7 @@ from .clib import error_text
 from .sor import Sweeps
 
 _told: set[tuple[str, str]] = set()
+_last_words: dict[Any, tuple[str, Callable[[], str]]] = {}
 #: PETSc's error codes of a zero or missing entry on the diagonal, which the other ranks know nothing of.
 _OF_ONE_RANK = (71, 73, 75)
 
@@ -20,6 +24,24 @@ _OF_ONE_RANK = (71, 73, 75)
 def say(text: str) -> None:
     """A line on stdout."""
     PETSc.Sys.Print(text, comm=PETSc.COMM_SELF)
+
+
+def at_exit(key: Any, prefix: str, text: Callable[[], str] | None) -> None:
+    """Have the summary of a solver said when the run ends, if there is anything to say; None takes that back."""
+    _last_words.pop(key, None)
+    if text is not None:
+        _last_words[key] = prefix, text
+
+
+@atexit.register
+def _say_last_words() -> None:
+    for prefix, words in _last_words.values():
+        try:
+            text = words()
+        except Exception:
+            text = f"sorlearn: no summary of solver '{prefix}':\n{traceback.format_exc()}"
+        if text:
+            say(text) if PETSc.Sys.isInitialized() else print(text, flush=True)
 
 
 def complain(comm: Any, text: str) -> None:

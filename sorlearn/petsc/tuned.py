@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import sys
 import traceback
 from collections.abc import Sequence
@@ -21,13 +20,11 @@ from ..tuning.registry import Registry, kin
 from ..tuning.session import Session
 from .collective import Comm
 from .context import UNREADABLE, Features
-from .say import complain, say
+from .say import at_exit, complain, say
 
 registry = Registry()
 _choosing = PETSc.Log.Event("SorlearnChoose")
 _learning = PETSc.Log.Event("SorlearnLearn")
-_summarised: list[Session] = []
-_held: dict[str, str] = {}
 _told: set[str] = set()
 #: Where cleaning up has failed: PETSc 3.18 would destroy what is half destroyed once more, and crash.
 _unclean: list[Any] = []
@@ -111,7 +108,7 @@ class Tuned:
             return Slot(None, Features())
         session = registry.session(self.prefix, self.settings, say, self.guarded)
         if self.settings.summary:
-            _summarised.append(session)
+            at_exit(session, self.prefix, session.review.summary)
         return Slot(session, Features(memory.matrix_to_come(session)))
 
     def leave(self) -> None:
@@ -274,22 +271,7 @@ def _clean_up(comm: Any) -> None:
 
 def note_held(prefix: str, settings: Settings, why: str | None) -> None:
     """For the summary: ω is held in this solver, or isn't any more (None)."""
-    _held.pop(prefix, None)
-    if why and PETSc.COMM_WORLD.getRank() == 0:
-        _held[prefix] = (f"sorlearn summary of {prefix or '(no prefix)'}: learner {settings.learner}, omega held at "
-                         f"{settings.omega:g}: {why}")  # fmt: skip
-
-
-def _at_exit() -> None:
-    for text in [*_held.values(), *map(_summary, _summarised)]:
-        say(text) if PETSc.Sys.isInitialized() else print(text, flush=True)
-
-
-def _summary(session: Session) -> str:
-    try:
-        return session.review.summary()
-    except Exception:
-        return f"sorlearn: no summary of solver '{session.name}':\n{traceback.format_exc()}"
-
-
-atexit.register(_at_exit)
+    told = why and PETSc.COMM_WORLD.getRank() == 0
+    text = (f"sorlearn summary of {prefix or '(no prefix)'}: learner {settings.learner}, omega held at "
+            f"{settings.omega:g}: {why}")  # fmt: skip
+    at_exit(("held", prefix), prefix, (lambda: text) if told else None)
