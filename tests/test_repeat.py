@@ -9,8 +9,8 @@ import pytest
 from sorlearn.tuning import repeat
 from sorlearn.tuning.repeat import BLIND, CALLBACK, DECISION, FEW, LONGEST, MOST_WARM_UP, NONZERO, Repeats
 
-#: Nonzeros of small, middling and large matrices: solves of 40 µs, 10 ms and a second at ten iterations.
-SMALL, MIDDLE, LARGE = 500, 4 * 10**5, 4 * 10**7
+#: Nonzeros of small, middling and large matrices: solves of 40 µs, 20 ms and a second at ten iterations.
+SMALL, MIDDLE, LARGE = 500, 8 * 10**5, 4 * 10**7
 
 
 def decided(repeats, solves, nonzeros=SMALL, *, iterations=10, cost=1.0, omega=1.5):
@@ -193,13 +193,13 @@ def expected(iterations, nonzeros):
 @pytest.mark.parametrize("ratio", [0.1, 0.3, 0.6, 1.0, 1.8, 3.0, 10.0])
 @pytest.mark.parametrize("slower", [0.3, 1.0, 4.0])
 def test_what_deciding_takes_is_measured_to_a_power_of_two(ratio, slower):
-    repeats, reckoned = Repeats(), decided(Repeats(), 300, MIDDLE // 8)[-1]
+    repeats, reckoned = Repeats(), decided(Repeats(), 300, MIDDLE // 4)[-1]
     for _ in range(300):
-        repeats.plan(1.5, MIDDLE // 8, True)
-        repeats.decided(10, 1.0, ratio * slower * DECISION, slower * expected(10, MIDDLE // 8))
+        repeats.plan(1.5, MIDDLE // 4, True)
+        repeats.decided(10, 1.0, ratio * slower * DECISION, slower * expected(10, MIDDLE // 4))
     assert math.log2(repeats.dearness).is_integer()
     assert repeats.dearness == 1.0 if 0.5 < ratio < 2.0 else 0.5 < repeats.dearness / ratio < 2.0
-    assert repeats.plan(1.5, MIDDLE // 8, True) == pytest.approx(max(repeats.dearness * reckoned, FEW), abs=2)
+    assert repeats.plan(1.5, MIDDLE // 4, True) == pytest.approx(max(repeats.dearness * reckoned, FEW), abs=2)
 
 
 def test_a_clock_that_was_disturbed_once_changes_nothing():

@@ -15,7 +15,7 @@ DECISION, CALLBACK, NONZERO = 400e-6, 1.0e-6, 2.2e-9
 #: what is measured has to be off what is reckoned with before that changes: clocks are to change choices seldom.
 PRIOR, NEWEST, OFF = 16, 0.03, 1.0
 #: Share of the time of the solves that deciding may take.
-SHARE = 0.02
+SHARE = 0.01
 #: Solves decided one by one before any is repeated, per second that one takes, and at most.
 WARM_UP, MOST_WARM_UP = 5e5, 100
 #: Repeats at most; those that are made anyway where a solve takes fewer than so many seconds.
