@@ -263,7 +263,7 @@ def _ratios(name: str, found: dict[str, Run], singles: list[str]) -> None:
         others[f"best single ({best})"] = found[best].seconds
         others["ideal"] = np.min([found[arm].seconds for arm in singles], axis=0)
     said = [f"{ours.sum() / seconds.sum():.2f} of {label}" for label, seconds in others.items()]
-    if "sor" in found:
+    if "sor" in found and len(ours) >= 30:
         running = (np.cumsum(ours) / np.cumsum(found["sor"].seconds))[29:]
         said.append(f"after 30: {running.max():.2f}")
     say(f"{name:14s}arms: {', '.join(said)}")

@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -277,6 +278,40 @@ def test_a_solve_that_fails_with_a_kept_set_up_is_repeated_with_a_fresh_one():
         assert context(ksp).tally.rescued == 1
         assert ksp.getIterationNumber() > 6  # both, and the user's settings are back
         assert ksp.getTolerances()[3] == 6 and ksp.getErrorIfNotConverged() is errors
+
+
+class Slow:
+    """A factorisation that takes its time."""
+
+    def setUp(self, pc):
+        time.sleep(0.05)
+        self.factor = PETSc.PC().create(PETSc.COMM_SELF)
+        self.factor.setType("cholesky")
+        self.factor.setOperators(*pc.getOperators())
+        self.factor.setUp()
+        self.factor.setReusePreconditioner(True)
+
+    def apply(self, pc, x, y):
+        self.factor.apply(x, y)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_set_up_counts_once_in_the_time_of_its_solve(fails, tmp_path):
+    A, journal = laplacian(N), tmp_path / "journal"
+    typed = f"-pc_type python -pc_python_type test_lag.Slow -journal {journal}"
+    ksp = lagged(A, typed, lag_solves=1000, ksp_max_it=6, ksp_norm_type="unpreconditioned")
+    histories(ksp, A, (-100.0,))
+    fill(A, N, 0.5 if fails else -100.01)
+    b, x = random_rhs(A)
+    ksp.setOperators(A)
+    began = time.perf_counter()
+    ksp.solve(b, x)
+    took = time.perf_counter() - began
+    assert ksp.getConvergedReason() > 0 and context(ksp).tally.rescued == fails
+    ksp.destroy()
+    first, second = map(json.loads, journal.read_text().splitlines())
+    assert first["seconds"] > 0.05
+    assert 0.05 * fails < second["seconds"] <= took
 
 
 @pytest.mark.parametrize("lag", [0, 1, 1000])

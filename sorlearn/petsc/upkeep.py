@@ -208,13 +208,14 @@ class Upkeep:
         return self.applications - 1.0 + (self._worth.of_first if self.kept else 0.0)
 
     def _record(self, age: int, outcome: Outcome | None) -> LagRecord:
+        before = self._readings.set_up if age == 1 and not self._given_up else 0.0  # that of a repair was in the solve
         return LagRecord(
             solve=self._tally.solves,
             age=age,
             iterations=outcome.iterations if outcome else None,
             reason=outcome.reason if outcome else None,
             applications=self.applications + self._given_up,
-            seconds=perf_counter() - self._began + self._readings.set_up * (age == 1) if outcome else None,
+            seconds=perf_counter() - self._began + before if outcome else None,
             worth=self.rule.worth,
             distance=self._distance if self.kept else None,
             rescued=outcome.rescued if outcome else False,
