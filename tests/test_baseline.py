@@ -271,3 +271,13 @@ def test_a_damaged_state_changes_nothing(damage):
     with pytest.raises((KeyError, TypeError, ValueError)):
         baseline.restore({**before, **damage})
     assert baseline.state() == before
+
+
+def test_the_dearer_audits_are_the_more_rarely_they_are_made():
+    audits = []
+    for price in (1.0, 20.0):
+        baseline = Baseline()
+        baseline.price = price
+        play(baseline, [20] * 5000, [15] * 5000, lambda t: 21.0 / 16.0)
+        audits.append(baseline.audits)
+    assert 5 <= audits[1] < audits[0] / 2

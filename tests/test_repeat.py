@@ -156,6 +156,12 @@ def test_they_may_so_once_decisions_have_long_been_alike():
     assert repeats.rate == 0.0
 
 
+def test_what_comes_between_the_repeats_of_short_solves_is_dear():
+    assert Repeats().price == 1.0
+    prices = [steady(nonzeros).price for nonzeros in (LARGE, MIDDLE, SMALL)]
+    assert 1.0 < prices[0] < 1.01 < prices[1] < 1.1 < 10.0 < prices[2]
+
+
 def test_they_come_to_an_end():
     repeats = steady()
     for left in range(repeats.plan(1.5, SMALL, True), 0, -1):

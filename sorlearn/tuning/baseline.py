@@ -78,6 +78,8 @@ class Baseline(Remembers):
     ----------
     spent, estimate : float
         What was spent, and what the safe ω would have cost.
+    price : float
+        What an audit takes, its decisions included, over its solve; to be set by who knows.
     """
 
     _remembered = (
@@ -96,6 +98,7 @@ class Baseline(Remembers):
         self.trial = 0.0  # mean cost of trials
         self.streak = 0  # solves at the safe ω in a row
         self.alarm, self.predicts = False, False
+        self.price = 1.0
         self.probability = 0.0  # of the audit that is due, 0 where none is
 
     @property
@@ -184,7 +187,7 @@ class Baseline(Remembers):
         if not self.strict:
             saved = margin / self.spent
             rarely = (saved / TELLING) ** 2 * max(1.0, self.solves / LONG)
-            return float(self.since > APART + min(rarely, saved / AFFORDED))
+            return float(self.since > APART + min(rarely, self.price * saved / AFFORDED))
         return OFTEN if self.alarm else min(OFTEN, max(SELDOM, 4.0 * self.dearest / margin))
 
     def _audit(self, cost: float, ratio: float | None, solves: int) -> None:

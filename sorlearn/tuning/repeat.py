@@ -99,6 +99,11 @@ class Repeats:
             self.patience = 0 if few else max(self.left - BLIND, 0)
         return self.left
 
+    @property
+    def price(self) -> float:
+        """What a solve takes that comes between others, so that it and the next are decided, over itself."""
+        return 1.0 + 2.0 * self.dearness * DECISION / self._expected(self.mean_iterations) if self.nonzeros else 1.0
+
     def _expected(self, iterations: float) -> float:
         """Seconds that a solve takes, as far as that can be known beforehand."""
         return 5e-6 + (iterations + 1.0) * (CALLBACK + NONZERO * self.nonzeros)

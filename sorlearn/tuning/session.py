@@ -90,6 +90,7 @@ class Session:
         self.books.settle(self.standing.decision)
         before = self.standing.decision.omega
         self.repeats.moved(before)
+        self.baseline.price = self.repeats.price
         omega = self._choose(context)
         check = measured and self.learner.learns and self.accuracy.due(omega)
         few = self.baseline.few if self.asked is None and self.baseline.tiny else 0.0
