@@ -53,14 +53,14 @@ def tuner(ksp):
     return ksp.getPC().getPythonContext()
 
 
-def march(prefix, disturb=lambda ksp, t: None, n=8, solves=SOLVES, **options):
+def march(prefix, disturb=lambda ksp, t: None, n=8, solves=SOLVES, scale=lambda t: 2.0 + np.sin(0.02 * t), **options):
     """(iterations, reason, ω, solution) of solves with a matrix that changes slowly."""
     A = laplacian(n)
     ksp = solver(A, prefix, **options)
     b, x = random_rhs(A)
     found = []
     for t in range(solves):
-        fill(A, n, shift=-1.0, scale=2.0 + np.sin(0.02 * t))
+        fill(A, n, shift=-1.0, scale=scale(t))
         ksp.setOperators(A)
         disturb(ksp, t)
         try:
@@ -100,6 +100,26 @@ def test_a_run_is_the_same_as_in_python(disturb, options, attached):
     assert ways[0][1] == ways[1][1] < SOLVES  # decisions, and some were repeated
     for in_c, in_python in zip(ways[0][0], ways[1][0]):
         assert in_c == pytest.approx(in_python, rel=1e-9)
+
+
+def test_iterations_that_rise_and_fall_as_omega_follows_are_alike_in_c_as_in_python(attached, monkeypatch):
+    original, ways, entered = Session.repeated, [], []
+
+    def watched(self, solve):
+        entered.append(self.standing.like(solve.outcome.iterations))
+        return original(self, solve)
+
+    monkeypatch.setattr(Session, "repeated", watched)
+    options = {"n": 16, "solves": 700, "scale": lambda t: 10.0 ** np.sin(0.01 * t)}
+    for on in (True, False):
+        attached(on)
+        entered.clear()
+        how = {**options, "ksp_norm_type": "unpreconditioned", "ksp_rtol": 1e-8}
+        ways.append((*march(f"alike{next(number)}_", **how), entered.count(True)))
+    assert ways[0][1] == ways[1][1]
+    for in_c, in_python in zip(ways[0][0], ways[1][0]):
+        assert in_c == pytest.approx(in_python, rel=1e-9)
+    assert ways[0][2] == 0 < ways[1][2]
 
 
 @pytest.mark.parallel(2, 3)
