@@ -189,7 +189,7 @@ class Choosing:
         self._slot.solves += 1
         if own is not None:
             self._iterations = iterations
-        elif iterations > GROWN * self._iterations + 1.0:
+        elif iterations > self.most:
             self.left = 0
         rule = self._slot.rule
         if rule is None or self.tally is None or self._log is None or self._saved is None:

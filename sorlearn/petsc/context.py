@@ -59,7 +59,7 @@ class _Sample:
         sums[filled] = np.add.reduceat(values, ai[:-1][filled])
         rows = usable if len(diagonal) == self.rows else np.searchsorted(ai, self._pivots[usable], side="right") - 1
         share = sums[rows] / diagonal[usable]
-        share[share != share] = np.inf
+        share[np.isnan(share)] = np.inf
         spread = rows[np.linspace(0, len(rows) - 1, min(SPREAD, len(rows))).astype(int)]
         return np.union1d(rows[np.argsort(-share, kind="stable")[-WORST:]], spread)
 

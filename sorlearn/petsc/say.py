@@ -38,7 +38,7 @@ def _say_last_words() -> None:
     for prefix, words in _last_words.values():
         try:
             text = words()
-        except Exception:
+        except Exception:  # the run is over, and the other summaries are still to be said
             text = f"sorlearn: no summary of solver '{prefix}':\n{traceback.format_exc()}"
         if text:
             say(text) if PETSc.Sys.isInitialized() else print(text, flush=True)
