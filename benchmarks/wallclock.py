@@ -68,7 +68,7 @@ def main():
         hooks.clear()
         for _ in range(PAIRS):
             native = simulate(n_x, {"pc_type": "sor", "pc_sor_omega": BEST[n_x]})
-            sorlearn.petsc.tuned.registry.waiting.clear()  # each run learns from nothing
+            sorlearn.petsc.deciding.registry.waiting.clear()  # each run learns from nothing
             learned = simulate(n_x, {"pc_type": "python", "pc_python_type": "sorlearn.PC"})
             pairs.append((native, learned))
         its = pairs[0][0][0], pairs[0][1][0]

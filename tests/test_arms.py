@@ -15,8 +15,9 @@ from systems import fill, from_options, laplacian, native, random_rhs, true_resi
 
 from sorlearn.errors import OptionError
 from sorlearn.petsc import arms as room
-from sorlearn.petsc import choosing
+from sorlearn.petsc import deciding
 from sorlearn.records import journal, report
+from sorlearn.tuning import arm_session
 from sorlearn.tuning.play import Play
 
 N = 16
@@ -72,9 +73,15 @@ def arms_of(ksp):
     return ksp.getPythonContext().arms
 
 
+def rule_of(ksp):
+    """What chooses, on rank 0; None on the others."""
+    session = arms_of(ksp).choosing.session
+    return session and session.rule
+
+
 def force(ksp, **play):
     """Have every further solve decided like this."""
-    rule = arms_of(ksp).choosing.rule
+    rule = rule_of(ksp)
 
     def choose(*_):
         rule._play = Play(**play)
@@ -147,7 +154,7 @@ def test_an_answer_that_fails_is_gone_on_with_by_the_safe_arm_and_its_arm_tighte
         tried.append(arms_of(ksp).in_use.name)
         assert ksp.getConvergedReason() > 0 and user_test(ksp, b, x) <= 1.5
     assert "sor" in tried
-    rule = arms_of(ksp).choosing.rule
+    rule = rule_of(ksp)
     assert rule is None or rule.arms[1].tighten > 0.0
 
 
@@ -251,7 +258,7 @@ def test_a_failing_arm_s_solve_is_done_by_the_safe_arm_before_the_application_no
         b, x = solve(ksp, seed, start)
         assert ksp.getConvergedReason() > 0 and true_residual(A, b, x) < 1e-4
         assert arms_of(ksp).in_use.name == "sor"
-    rule = arms_of(ksp).choosing.rule
+    rule = rule_of(ksp)
     assert rule is None or rule.arms[1].wait > 0
 
 
@@ -261,7 +268,7 @@ def test_an_arm_that_is_not_there_or_refuses_the_matrix_is_left_out_with_one_lin
     A = laplacian(N)
     ksp = with_arms(A, f"sor,{arm},jacobi", **(python_pc(arm, "Refusing") if arm == "refusing" else {}))
     solve(ksp)
-    there, rule = arm != "nosuch", arms_of(ksp).choosing.rule
+    there, rule = arm != "nosuch", rule_of(ksp)
     force(ksp, arm=1)
     b, x = solve(ksp)
     assert ksp.getConvergedReason() > 0 and true_residual(A, b, x) < 1e-4
@@ -326,14 +333,14 @@ def test_an_exception_of_the_application_s_reaches_it():
     with pytest.raises((KeyError, PETSc.Error)) as caught:
         solve(ksp)
     assert isinstance(caught.value, KeyError) or "mine" in str(caught.value.__cause__)
-    assert not arms_of(ksp).choosing.rule.arms[1].absent
+    assert not rule_of(ksp).arms[1].absent
 
 
 def test_an_error_in_choosing_is_told_once_and_the_safe_arm_solves(capfd):
     A = laplacian(N)
     ksp = with_arms(A, "sor,jacobi")
     solve(ksp)
-    arms_of(ksp).choosing.rule.choose = lambda *_: 1 / 0
+    rule_of(ksp).choose = lambda *_: 1 / 0
     arms_of(ksp).choosing.left = 0
     for seed in range(3):
         b, x = solve(ksp, seed)
@@ -364,7 +371,7 @@ def test_ranks_with_clocks_of_their_own_decide_alike(monkeypatch):
     from time import perf_counter
 
     scale = 1.0 + 5.0 * PETSc.COMM_WORLD.getRank()
-    for module in (room, choosing):
+    for module in (room, arm_session):
         monkeypatch.setattr(module, "perf_counter", lambda: scale * perf_counter())
     A = laplacian(N)
     ksp = with_arms(A, "sor,blocks,gamg", **BLOCKS)
@@ -403,19 +410,19 @@ def test_a_solver_that_is_built_anew_goes_on_and_so_does_one_that_loads_what_was
     first = with_arms(A, "sor,jacobi", **options)
     for seed in range(10):
         solve(first, seed)
-    prefix, rule = first.getOptionsPrefix(), arms_of(first).choosing.rule
+    prefix, rule = first.getOptionsPrefix(), rule_of(first)
     tried = [arm.tried for arm in rule.arms] if rule else []
     first.destroy()
     again = from_options(A, prefix)
     solve(again)
-    assert arms_of(again).choosing.rule is rule and arms_of(again).choosing.solves == 11
+    assert rule_of(again) is rule and arms_of(again).choosing.solves == 11
     again.destroy()
-    choosing.registry.waiting.clear()
+    deciding.registry.waiting.clear()
     loaded = from_options(A, prefix)
     solve(loaded)
     if rule:
-        assert arms_of(loaded).choosing.rule is not rule
-        assert sum(arm.tried for arm in arms_of(loaded).choosing.rule.arms) > sum(tried) > 0
+        assert rule_of(loaded) is not rule
+        assert sum(arm.tried for arm in rule_of(loaded).arms) > sum(tried) > 0
 
 
 def test_nothing_is_left_of_solvers_that_come_and_go():
@@ -482,7 +489,7 @@ def test_a_set_up_that_might_never_end_is_not_begun(kind, shift, skew, says, cap
     solve(ksp)
     force(ksp, arm=1)
     b, x = solve(ksp)
-    assert true_residual(A, b, x) < 1e-3 and arms_of(ksp).choosing.rule.arms[1].absent
+    assert true_residual(A, b, x) < 1e-3 and rule_of(ksp).arms[1].absent
     assert says in capfd.readouterr().err
 
 
@@ -648,7 +655,26 @@ def test_the_advice_counts_all_solves():
     ksp = with_arms(laplacian(N), "sor,blocks", ksp_rtol=1e-6, **BLOCKS, sorlearn_arms_summary=True)
     for number in range(20):
         solve(ksp, number)
-    rule, tally = arms_of(ksp).choosing.rule, arms_of(ksp).choosing.tally
+    rule, tally = rule_of(ksp), arms_of(ksp).choosing.session.tally
     before, since = float(tally.alone[1][0]), rule._since
     ksp.destroy()
     assert since > 0 == rule._since and tally.alone[1][0] > before
+
+
+def test_solvers_of_one_name_share_a_summary_where_their_arms_are_the_same():
+    A, more = laplacian(N), laplacian(N + 1)
+    ksp = with_arms(A, "sor,jacobi", sorlearn_arms_summary=True)
+    prefix, sessions = ksp.getOptionsPrefix(), []
+    for matrix, arms in ((A, "sor,jacobi"), (more, "sor,jacobi"), (more, "sor,jacobi,blocks")):
+        PETSc.Options(prefix)["sorlearn_arms"] = arms
+        PETSc.Options(prefix)["sorlearn_blocks_pc_type"] = "bjacobi"
+        ksp = from_options(matrix, prefix)
+        for number in range(12):
+            fill(matrix, N + (matrix is more), shift=-0.01 * number)
+            solve(ksp, number)
+        sessions.append(arms_of(ksp).choosing.session)
+        ksp.destroy()
+    one, other, third = (session.tally for session in sessions)
+    assert one is other is not third
+    assert sum(one.solves) == 24 and sum(third.solves) == 12
+    assert sessions[0].rule.total is sessions[1].rule.total is one.alone

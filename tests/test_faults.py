@@ -7,6 +7,8 @@ import sys
 import pytest
 from conftest import FLAGS, ROOT, run
 
+from sorlearn.petsc import fast
+
 #: What is made to fail: `module:Class.method`, or `module:function`.
 SURFACE = [
     "tuning.session:Session.__init__", "tuning.session:Session.decide", "tuning.session:Session.charge",
@@ -39,6 +41,14 @@ PARALLEL = [
     "records.checkpoint:save", "tuning.accuracy:Accuracy.note", "petsc.context:Features.look",
     "petsc.context:Features.context",
 ]  # fmt: skip
+#: Likewise where arms are chosen.
+ARMS = [
+    "tuning.arm_session:ArmSession.__init__", "tuning.arm_session:ArmSession.decide",
+    "tuning.arm_session:ArmSession.charge", "tuning.arm_session:ArmSession.pass_unseen",
+    "tuning.arm_session:ArmSession.save", "tuning.arms:Rule.choose", "tuning.arms:Rule.note", "tuning.arm:Arm.note",
+    "tuning.arms:Rule.state", "records.arms:Tally.count", "petsc.choosing:Tally.__init__",
+]  # fmt: skip
+ARMS_PARALLEL = [*ARMS[:3], "tuning.arms:Rule.note", "records.arms:Tally.count"]
 ALL_RANKS = -1
 #: One solve in the middle comes to its limit, whatever the ω.
 SCRIPT = """
@@ -66,6 +76,29 @@ ksp.destroy()
 PETSc.Sys.Print("raised" if break_it.raised else "not raised", "stands" if len(set(last[1:])) <= 1 else "moves")
 everybody = comm.tompi4py().allgather(omegas) if comm.size > 1 else [omegas]
 assert all(one == omegas for one in everybody)
+"""
+ARMS_SCRIPT = """
+import sys
+import petsc4py
+petsc4py.init(sys.argv)
+from petsc4py import PETSc
+sys.path.insert(0, {tests!r})
+import break_it
+from systems import fill, from_options, laplacian, random_rhs, true_residual
+comm = PETSc.COMM_WORLD
+A = laplacian(16)
+ksp, used = from_options(A, "heat_"), []
+for seed in range(60):
+    b, x = random_rhs(A, seed)
+    if seed < 30:
+        fill(A, 16, shift=-0.01 * seed)
+    ksp.solve(b, x)
+    assert ksp.getConvergedReason() > 0 and true_residual(A, b, x) < 1e-4
+    used.append(ksp.getPythonContext().arms.in_use.name)
+ksp.destroy()
+PETSc.Sys.Print("raised" if break_it.raised else "not raised")
+everybody = comm.tompi4py().allgather(used) if comm.size > 1 else [used]
+assert all(one == used for one in everybody)
 """
 REBUILT = """
 import sys
@@ -119,6 +152,31 @@ def test_later_in_the_run(tmp_path, where):
 @pytest.mark.parametrize("where", PARALLEL)
 def test_other_ranks_go_the_same_way(tmp_path, where):
     check(broken(tmp_path, 2, where, after=2 if where.endswith("charge") else 0))
+
+
+def arms_broken(tmp_path, nprocs, where, options=""):
+    """Likewise, of a solver with arms."""
+    script = tmp_path / "app.py"
+    script.write_text(ARMS_SCRIPT.format(tests=str(ROOT / "tests")))
+    env = {"SORLEARN_TEST_FAULT": where, "SORLEARN_TEST_AFTER": "0", "SORLEARN_TEST_RANK": "0"}
+    flags = ("-heat_ksp_type python -heat_ksp_python_type sorlearn.KSP -heat_sorlearn_arms sor,jacobi "
+             f"-heat_sorlearn_ksp_type cg -heat_sorlearn_arms_save state {options}")  # fmt: skip
+    return run(nprocs, sys.executable, script, options=flags, env=env, cwd=tmp_path, timeout=60)
+
+
+@pytest.mark.parametrize("nprocs, where", [*((1, where) for where in ARMS), *((2, where) for where in ARMS_PARALLEL)])
+def test_of_several_arms_the_first_solves_from_then_on(tmp_path, nprocs, where):
+    if where.endswith("pass_unseen") and not fast.library():
+        pytest.skip("all solves come to Python here")
+    result = arms_broken(tmp_path, nprocs, where)
+    assert result.stdout.startswith("raised")
+    assert result.stderr.count("sorlearn: ") == 1 and "InjectedFault" in result.stderr
+    assert "sorlearn: choosing among the arms of solver 'heat_' stops; its first arm, sor, solves" in result.stderr
+
+
+def test_a_summary_of_arms_that_fails_says_so(tmp_path):
+    result = arms_broken(tmp_path, 1, "records.arms:Tally.summary", "-heat_sorlearn_arms_summary")
+    assert "sorlearn: no summary of solver 'heat_'" in result.stdout and "InjectedFault" in result.stdout
 
 
 @pytest.mark.parametrize("where", ["petsc.context:Features.look", "tuning.registry:Registry.acquire"])

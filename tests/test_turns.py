@@ -10,7 +10,7 @@ import pytest
 from conftest import SWITCH
 from petsc4py import PETSc
 from systems import fill, laplacian, true_residual
-from test_arms import BLOCKS, N, arms_of, force, solve, with_arms
+from test_arms import BLOCKS, N, arms_of, force, rule_of, solve, with_arms
 
 from sorlearn.errors import OptionError
 from sorlearn.petsc import fast, usertest
@@ -71,7 +71,7 @@ def test_answers_and_counts_are_those_of_python(names, arm, called, monkeypatch)
     assert arms_of(quick).state()[-1] == arms_of(slow).state()[-1]
     for ksp in slow, quick:
         choosing = arms_of(ksp).choosing
-        assert choosing.solves == SOLVES + 2 and (choosing.rule is None or choosing.rule._solves == choosing.solves)
+        assert choosing.solves == SOLVES + 2 and (rule_of(ksp) is None or rule_of(ksp)._solves == choosing.solves)
         ksp.destroy()
 
 
@@ -216,9 +216,9 @@ def test_an_answer_that_is_no_good_is_made_anew(how, start, called, monkeypatch)
     assert true_residual(ksp.getOperators()[0], b, x) <= 1.5e-6
     assert ksp.getIterationNumber() > (how == "changes") * iterations
     arms = arms_of(ksp)
-    if arms.choosing.tally is not None:
-        assert arms.choosing.tally.rescued[1] >= 1 and arms.choosing.tally.solves == [1, 3]
-        assert arms.choosing.rule.arms[1].tighten > 0.0 if how == "changes" else arms.choosing.rule.arms[1].wait > 0
+    if (session := arms.choosing.session) is not None:
+        assert session.tally.rescued[1] >= 1 and session.tally.solves == [1, 3]
+        assert session.rule.arms[1].tighten > 0.0 if how == "changes" else session.rule.arms[1].wait > 0
     ksp.destroy()
 
 
@@ -232,7 +232,7 @@ def test_whatever_ends_a_turn_leaves_petsc_as_it_was(end):
     assert inner in usertest.outer_of
     getattr(ksp, end)(*["cg"] * (end == "setType"))
     assert inner not in usertest.outer_of
-    assert arms.choosing.tally is None or arms.choosing.tally.solves[0] == 5
+    assert arms.choosing.session is None or arms.choosing.session.tally.solves[0] == 5
     if end == "reset":
         ksp.setOperators(laplacian(N))
         solve(ksp)
@@ -243,7 +243,7 @@ def test_whatever_ends_a_turn_leaves_petsc_as_it_was(end):
 @pytest.mark.parallel(1, 2)
 def test_an_error_in_learning_leaves_all_ranks_together(capfd):
     ksp = begun()
-    rule = arms_of(ksp).choosing.rule
+    rule = rule_of(ksp)
     if rule is not None:
         rule.note = lambda *_: 1 / 0
     for number in range(3 * LEFT):

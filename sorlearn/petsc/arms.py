@@ -73,7 +73,7 @@ class Arms:
         self._held: str | None = None
         self._position = (0, 0)
         self._answers = Answers(self.all, self._run, self._use)
-        self.choosing = Choosing(self._prefix, settings, outer.comm)
+        self.choosing = Choosing(self._prefix, settings)
 
     def _add(self, outer: Any, name: str) -> None:
         try:
@@ -101,9 +101,8 @@ class Arms:
             suits = symmetric if known else self.all[0].ksp.getType() in _SYMMETRIC_KSPS
             for name in (*(SYMMETRIC if suits else UNSYMMETRIC), *["mg"] * bool(outer.getPC().getDM()))[1:]:
                 self._add(outer, name)
-        self.choosing.enter(
-            P.getSize(), [(arm.name, arm.kind) for arm in self.all], lambda: [self._words(arm) for arm in self.all]
-        )
+        arms = [(arm.name, arm.kind) for arm in self.all]
+        self.choosing.enter(outer.comm, P.getSize(), arms, lambda: [self._words(arm) for arm in self.all])
 
     def _words(self, arm: Arm) -> str:
         """The options that stand for this arm alone."""
@@ -135,8 +134,8 @@ class Arms:
         lines = [f"sorlearn.KSP: arm {self.in_use.name} in use, of {', '.join(arm.name for arm in self.all)}"]
         if self._held:
             lines.append(f"the first arm is held: {self._held}")
-        if (tally := self.choosing.tally) is not None:
-            done = zip(tally.names, tally.solves)
+        if (session := self.choosing.session) is not None:
+            done = zip(session.tally.names, session.tally.solves)
             lines.append("solves so far: " + ", ".join(f"{name} {solves}" for name, solves in done))
         return lines
 
@@ -157,7 +156,7 @@ class Arms:
         if transposed or self._holds(outer):
             return self._run(solver, safe, b, x).iterations
         began = perf_counter()
-        decided, play = choosing.decide(outer.getOperators()[1], outer.rtol), choosing.play
+        decided, play = choosing.decide(outer.getOperators()[1], outer.rtol), choosing.decision
         own = perf_counter() - began
         arm, guess = self.all[int(play.arm)], outer.guess_nonzero
         if arm is not safe and guess:
@@ -188,14 +187,14 @@ class Arms:
         if choosing.left and (safe or judgeable) and not choosing.observed and solver.says_the_same(arm.ksp):
             self._set_ups = arm.set_ups
             self._turns.hand_over(solver.outer, arm.ksp, b, left=choosing.left, most=choosing.most,
-                                  tighten=choosing.play.tighten, judged=not safe)  # fmt: skip
+                                  tighten=choosing.decision.tighten, judged=not safe)  # fmt: skip
 
     def _take_back(self) -> None:
         """Account for what an arm has solved since."""
         taken, choosing = self._turns.take_back(), self.choosing
         if taken is None or not choosing.entered:
             return
-        choosing.left, arm = taken.left, self.all[int(choosing.play.arm)]
+        choosing.left, arm = taken.left, self.all[int(choosing.decision.arm)]
         (set_ups, spent), (more, now) = self._set_ups, arm.set_ups
         played = Played(taken.iterations, taken.seconds, more - set_ups, now - spent, lacks=taken.lacks)
         if taken.solves:

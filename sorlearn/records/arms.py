@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ..learners import NO_CONTEXT, Context
 from . import journal
 
@@ -82,7 +84,7 @@ class Tally:
 
     Attributes
     ----------
-    alone : sequence of sequences, shape (3, arms)
+    alone : ndarray, shape (3, arms)
         Seconds that each arm alone would have taken for all solves: least, expected, most.
     """
 
@@ -91,7 +93,7 @@ class Tally:
         self.solves, self.trials, self.rescued, self.set_ups = ([0] * len(names) for _ in range(4))
         self.seconds = [0.0] * len(names)
         self.own = 0.0
-        self.alone: Any = None
+        self.alone = np.zeros((3, len(names)))
 
     def count(self, arm: int, played: Any, trial: bool, rescued: bool, own: float, solves: int = 1) -> None:
         """A solve ended, or several, for which choosing took `own` seconds; `played` has their seconds and set-ups."""
@@ -116,7 +118,7 @@ class Tally:
         """The single configuration to take, and what it would lose."""
         spent = sum(self.seconds) + self.own
         known = [i for i, solves in enumerate(self.solves) if solves]
-        if self.alone is None or not known:
+        if not known:
             return "advice: none, as too little was solved"
         best = min(known, key=lambda i: float(self.alone[1][i]))
         low, middle, high = (float(row[best]) / spent for row in self.alone)

@@ -22,6 +22,8 @@ class Play(NamedTuple):
         Further solves that repeat this decision.
     trial : float
         Whether another arm is expected to be cheaper.
+    stopped : float
+        Whether choosing has stopped for good.
     """
 
     arm: float
@@ -31,6 +33,7 @@ class Play(NamedTuple):
     heir_tighten: float = 0.0
     repeats: float = 0.0
     trial: float = 0.0
+    stopped: float = 0.0
 
 
 class Played(NamedTuple):
