@@ -7,10 +7,10 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
+from armed import BLOCKS, N, arms_of, force, rule_of, solve, with_arms
 from conftest import SWITCH
 from petsc4py import PETSc
 from systems import fill, laplacian, true_residual
-from test_arms import BLOCKS, N, arms_of, force, rule_of, solve, with_arms
 
 from sorlearn.errors import OptionError
 from sorlearn.petsc import fast, usertest
