@@ -65,3 +65,40 @@ def test_solvers_of_one_matrix_look_at_it_whole_but_once(monkeypatch):
     assert one.look(A) == other.look(A) and one.look(A)[0] == Features().look(A)[0] and len(whole) == 2
     A.shift(1.0)
     assert Features().look(A)[0] != one._here[0] and len(whole) == 3
+
+
+@pytest.mark.parametrize(
+    "size, option, there", [(1, False, False), (2, False, True), (5, False, True), (2, True, False)]
+)
+def test_inodes_are_what_petsc_sweeps_by(size, option, there):
+    n = 30
+    A = PETSc.Mat().create(PETSc.COMM_SELF)
+    A.setOptionsPrefix("context_")
+    PETSc.Options("context_")["mat_no_inode"] = option
+    A.setSizes(n * size)
+    A.setType("aij")
+    A.setPreallocationNNZ(3 * size)
+    for row in range(n * size):
+        node = row // size
+        for column in range(max(node - 1, 0) * size, min(node + 2, n) * size):
+            A.setValue(row, column, 10.0 * size if row == column else -1.0)
+    A.assemble()
+    features = Features()
+    assert features.look(A)[4] == there and features.inodes is there
+
+
+@pytest.mark.parametrize("values", ["random", "alike", "few alike"])
+@pytest.mark.parametrize("n", [2, 3, 12])
+def test_the_rows_looked_at_are_the_worst_and_some_between(n, values):
+    A, rng = laplacian(n), np.random.default_rng(n)
+    for row in range(n * n):
+        scale = {"random": rng.random(), "alike": 0.0, "few alike": float(rng.integers(3))}[values]
+        A.setValue(row, row, 5.0 + scale)
+    A.assemble()
+    share = np.array([A.getRow(row)[1].sum() / A.getValue(row, row) for row in range(n * n)])
+    worst = np.sort(share)[: context.WORST]
+    features = Features()
+    features.look(A)
+    chosen = features._sample.chosen
+    assert list(np.sort(share[chosen])[: len(worst)]) == list(worst)
+    assert {0, n * n - 1} <= set(chosen.tolist()) and len(chosen) <= context.WORST + context.SPREAD

@@ -8,6 +8,8 @@ from functools import cache
 from petsc4py import PETSc
 
 _libc = ctypes.CDLL(None)
+#: PETSc's integers.
+PetscInt: type = ctypes.c_int64 if PETSc.IntType().itemsize == 8 else ctypes.c_int32
 
 
 class _Symbol(ctypes.Structure):

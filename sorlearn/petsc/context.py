@@ -16,7 +16,7 @@ import numpy as np
 from petsc4py import PETSc
 
 from ..learners import NO_CONTEXT, Context, MatrixFeatures
-from .clib import library
+from .clib import PetscInt, library
 
 #: Rows looked at: those with the largest ρ at the last full look, and as many spread evenly.
 WORST, SPREAD = 8, 8
@@ -26,28 +26,26 @@ SKEW_EVERY = 8
 #: What a process says that has no rows, and one whose part of the matrix can't be read.
 NO_ROWS, UNREADABLE = (0.0,) * 6, (0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 _READABLE = ("seqaij", "mpiaij")
-#: PETSc's inodes: at most this many rows a node, used when they spare this share of the rows (aij/seq/inode.c).
-_NODE_LIMIT, _NODE_SHARE = 5, 0.8
 
 
 class _Sample:
-    """Entries of the chosen rows, as places in the array of values; `inodes` where that is known of the pattern."""
+    """Entries of the chosen rows, as places in the array of values."""
 
-    def __init__(self, block: Any, values: np.ndarray, inodes: bool | None = None):
+    def __init__(self, block: Any, values: np.ndarray):
         ai, aj = block.getRowIJ()
         self.rows = len(ai) - 1
         rows = np.repeat(np.arange(self.rows), np.diff(ai))
         self._pivots = np.flatnonzero(rows == aj).astype(ai.dtype)
         self.chosen = self._choose(ai, values)
         self.probe = (0, 0)
-        self.entries = np.concatenate([np.arange(0), *(np.arange(ai[i], ai[i + 1]) for i in self.chosen)])
-        self.columns = aj[self.entries].copy()
-        self.starts = np.concatenate([[0], np.cumsum(np.diff(ai)[self.chosen])[:-1]])
-        self.diagonal = np.flatnonzero(np.repeat(self.chosen, np.diff(ai)[self.chosen]) == self.columns)
+        lengths = np.diff(ai)[self.chosen]
+        self.starts = np.cumsum(lengths) - lengths
+        self.entries = np.arange(lengths.sum()) + np.repeat(ai[self.chosen] - self.starts, lengths)
+        self.columns = aj[self.entries]
+        self.diagonal = np.flatnonzero(np.repeat(self.chosen, lengths) == self.columns)
         self.skewed, self.looks = False, 0
         width = int(aj.max(initial=0)) + 1
         self.lower, self.upper = _triangles(rows * width + aj, width, self.entries)
-        self.inodes = _has_inodes(ai, aj) if inodes is None else inodes
 
     def _choose(self, ai: np.ndarray, values: np.ndarray) -> np.ndarray:
         """The rows to look at, ascending; of those that have a diagonal."""
@@ -61,7 +59,9 @@ class _Sample:
         share = sums[rows] / diagonal[usable]
         share[np.isnan(share)] = np.inf
         spread = rows[np.linspace(0, len(rows) - 1, min(SPREAD, len(rows))).astype(int)]
-        return np.union1d(rows[np.argsort(-share, kind="stable")[-WORST:]], spread)
+        few = min(WORST, len(rows)) - 1
+        worst = np.flatnonzero(share <= np.partition(share, few)[few])  # more where some are alike: the last of those
+        return np.union1d(rows[worst[np.argsort(-share[worst], kind="stable")[-WORST:]]], spread)
 
     def again(self, block: Any, values: np.ndarray) -> bool:
         """A full look at new values of this pattern; returns whether that chooses the same rows."""
@@ -97,9 +97,9 @@ class _Sample:
 _latest: dict[tuple[int, int], _Sample] = {}
 
 
-def _sampled(seen: tuple[int, int], block: Any, values: np.ndarray, inodes: bool | None) -> _Sample:
+def _sampled(seen: tuple[int, int], block: Any, values: np.ndarray) -> _Sample:
     if seen not in _latest:
-        sample = _Sample(block, values, inodes)
+        sample = _Sample(block, values)
         _latest.clear()
         _latest[seen] = sample
     return copy.copy(_latest[seen])
@@ -133,17 +133,11 @@ def _values(block: Any) -> np.ndarray:
     return np.frombuffer(bytes_.from_address(address.value or 0), dtype=PETSc.ScalarType).real
 
 
-def _has_inodes(ai: np.ndarray, aj: np.ndarray) -> bool:
-    """Whether PETSc groups the rows of this pattern into inodes: neighbouring rows with the same columns."""
-    n = len(ai) - 1
-    lengths = np.diff(ai)
-    if n == 0 or not lengths.all():
-        return False
-    code = np.random.default_rng(0).random(int(aj.max()) + 1)
-    print_of_row = np.add.reduceat(code[aj], ai[:-1])
-    joins = (lengths[1:] == lengths[:-1]) & (np.abs(np.diff(print_of_row)) < 1e-9)
-    nodes = n - joins.sum()
-    return bool(max(nodes, n / _NODE_LIMIT) <= _NODE_SHARE * n)
+def _has_inodes(block: Any) -> bool:
+    """Whether PETSc sweeps this matrix by inodes: neighbouring rows with the same columns."""
+    nodes = PetscInt(0)
+    _petsc.MatInodeGetInodeSizes(ctypes.c_void_p(block.handle), ctypes.byref(nodes), None, None)
+    return nodes.value > 0
 
 
 def identity(A: Any) -> int:
@@ -233,8 +227,8 @@ class Features:
                 self.nonzeros = len(values)
                 with np.errstate(all="ignore"):
                     if not (known and self._sample.again(block, values)):
-                        self._sample = _sampled(self._seen, block, values, self._sample.inodes if known else None)
-                self.inodes = self._sample.inodes and not PETSc.Options().hasName("mat_no_inode")
+                        self._sample = _sampled(self._seen, block, values)
+                self.inodes = _has_inodes(block)
                 self._next_full = 2 * self._changes + 8
             self._changes += 1
             if not len(self._sample.chosen):

@@ -16,19 +16,18 @@ from typing import Any, NamedTuple
 
 from petsc4py import PETSc
 
-from .clib import address, library
+from .clib import PetscInt, address, library
 
 _SCANNED = 1024  # bytes of a KSP that are searched: it has 1576 in PETSc 3.18, 1608 in 3.26
 _MONITORS_WITHIN = 1500
 _NORMS, _SIDES = 4, 3  # KSP_NORM_MAX and PC_SIDE_MAX
 _MARK = 76543210
 _pointer, _code = ctypes.c_void_p, ctypes.c_int
-_INDEX: Any = ctypes.c_int64 if PETSc.IntType().itemsize == 8 else ctypes.c_int32
 #: Methods by PETSc's function: the types of its arguments after the KSP, and the place in struct _KSPOps of kspimpl.h.
 _METHODS = {
     "KSPBuildSolution": ((_pointer, _pointer), 0),  # petsc4py's own can't hand out a vector
     "KSPComputeExtremeSingularValues": ((_pointer, _pointer), 7),
-    "KSPComputeEigenvalues": ((_INDEX, _pointer, _pointer, _pointer), 8),
+    "KSPComputeEigenvalues": ((PetscInt, _pointer, _pointer, _pointer), 8),
 }
 #: Functions that only some types of KSP compose, by what they take after the KSP.
 _COMPOSED = {
@@ -36,7 +35,7 @@ _COMPOSED = {
     "KSPCGSetObjectiveTarget": (ctypes.c_double,),
     "KSPCGGetNormD": (_pointer,),
     "KSPCGGetObjFcn": (_pointer,),
-    "KSPGMRESSetRestart": (_INDEX,),
+    "KSPGMRESSetRestart": (PetscInt,),
     "KSPRichardsonSetScale": (ctypes.c_double,),
     "KSPChebyshevSetEigenvalues": (ctypes.c_double, ctypes.c_double),
 }
@@ -60,9 +59,9 @@ class _Places(NamedTuple):
 def _places() -> _Places:
     """Look for what public functions have put into a new KSP."""
     ksp = PETSc.KSP().create(PETSc.COMM_SELF)
-    marks = (_INDEX * (_NORMS * _SIDES))(*range(_MARK, _MARK + _NORMS * _SIDES))
+    marks = (PetscInt * (_NORMS * _SIDES))(*range(_MARK, _MARK + _NORMS * _SIDES))
     for index, mark in enumerate(marks):
-        library().KSPSetSupportedNorm(_pointer(ksp.handle), *divmod(index, _SIDES), _INDEX(mark))
+        library().KSPSetSupportedNorm(_pointer(ksp.handle), *divmod(index, _SIDES), PetscInt(mark))
     ksp.setResidualNorm(float(_MARK))
     struct = ctypes.string_at(ksp.handle, _SCANNED)
     first = ctypes.cast(library().KSPBuildSolutionDefault, _pointer)
@@ -74,10 +73,10 @@ def _places() -> _Places:
 
 def _place_of_monitors(ksp: Any) -> int:
     """Where the number of monitors is: what counts as they are set."""
-    size, places = ctypes.sizeof(_INDEX), range(0, _MONITORS_WITHIN, 4)
+    size, places = ctypes.sizeof(PetscInt), range(0, _MONITORS_WITHIN, 4)
     for count in range(4):
         struct = ctypes.string_at(ksp.handle, _MONITORS_WITHIN + size)
-        places = [place for place in places if _INDEX.from_buffer_copy(struct, place).value == count]
+        places = [place for place in places if PetscInt.from_buffer_copy(struct, place).value == count]
         monitor = _pointer(address("KSPMonitorResidual"))
         library().KSPMonitorSet(_pointer(ksp.handle), monitor, _pointer(count + 1), None)
     (place,) = places
@@ -176,12 +175,12 @@ def _solve(outer: int) -> int:
 
 def copy_norms(inner: Any, outer: Any) -> None:
     """Have the outer KSP support the norms and sides that the inner one does, with its defaults."""
-    supported = (_INDEX * (_NORMS * _SIDES)).from_address(inner.handle + _places().norms)
+    supported = (PetscInt * (_NORMS * _SIDES)).from_address(inner.handle + _places().norms)
     chosen = _SIDES * int(inner.getNormType()) + int(inner.getPCSide())
     for index, priority in enumerate(supported):
         if index == chosen:
             priority = max(supported) + 1
-        library().KSPSetSupportedNorm(_pointer(outer.handle), *divmod(index, _SIDES), _INDEX(priority))
+        library().KSPSetSupportedNorm(_pointer(outer.handle), *divmod(index, _SIDES), PetscInt(priority))
 
 
 def set_residual_norm(ksp: Any, norm: float) -> None:
@@ -198,7 +197,7 @@ def ask_test(ksp: Any, iteration: int, norm: float) -> int:
         return int(ksp.callConvergenceTest(iteration, norm))
     function, context, _ = _test_of(ksp)
     reason = ctypes.c_int()
-    test = ctypes.PYFUNCTYPE(_code, _pointer, _INDEX, ctypes.c_double, _pointer, _pointer)(function.value)
+    test = ctypes.PYFUNCTYPE(_code, _pointer, PetscInt, ctypes.c_double, _pointer, _pointer)(function.value)
     error = test(ksp.handle, iteration, norm, ctypes.addressof(reason), context)
     if error:
         raise PETSc.Error(error)
@@ -216,7 +215,7 @@ def watched(ksp: Any) -> bool:
     """Whether somebody looks at the KSP's residual norms: a monitor, or a history that is kept."""
     history, length = _pointer(), ctypes.c_int64()
     library().KSPGetResidualHistory(_pointer(ksp.handle), ctypes.byref(history), ctypes.byref(length))
-    return bool(history.value or _INDEX.from_address(ksp.handle + _places().monitors).value)
+    return bool(history.value or PetscInt.from_address(ksp.handle + _places().monitors).value)
 
 
 def cancel_monitors(ksp: Any) -> None:

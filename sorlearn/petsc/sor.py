@@ -9,7 +9,7 @@ from petsc4py import PETSc
 
 from ..errors import MatrixError
 from .applier import Applier
-from .clib import library
+from .clib import PetscInt, library
 
 # MatSORType of petscmat.h; petsc4py's names for them differ between versions.
 _ZERO_GUESS = 16
@@ -59,10 +59,9 @@ class Sweeps(Applier):
     def _by_address(self, A: Any, x: Any, y: Any, omega: float) -> None:
         """The same through C: petsc4py before 3.20 turns a fractional shift into an integer."""
         handle, integer, real = ctypes.c_void_p, ctypes.c_int, ctypes.c_double
-        index = ctypes.c_int64 if PETSc.IntType().itemsize == 8 else ctypes.c_int32
         error = library().MatSOR(
             handle(A.handle), handle(x.handle), real(omega), integer(self.flags), real(self.shift),
-            index(self.its), index(self.lits), handle(y.handle),
+            PetscInt(self.its), PetscInt(self.lits), handle(y.handle),
         )  # fmt: skip
         if error:
             raise PETSc.Error(error)
