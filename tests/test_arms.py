@@ -10,6 +10,9 @@ from petsc4py import PETSc
 from systems import fill, from_options, laplacian, native, random_rhs, true_residual, user_test
 
 from sorlearn.errors import OptionError
+from sorlearn.petsc import fast
+from sorlearn.petsc.arm import KeptArm
+from sorlearn.petsc.ksp import KSP
 
 # -- answers
 
@@ -203,6 +206,45 @@ def test_a_trial_is_cut_off_and_gone_on_with(capfd):
     assert ksp.getConvergedReason() > 0 and true_residual(A, b, x) < 1.5e-5
     solves = arms_of(ksp).all[0].pc.getPythonContext().records
     assert len(solves) == 1  # what it went on with taught sorlearn.PC nothing
+
+
+@pytest.mark.parallel(1, 2)
+@pytest.mark.parametrize("norm", ["unpreconditioned", "preconditioned", "natural"])
+@pytest.mark.parametrize("ksp_type", ["cg", "gmres", "fcg", "bcgs"])
+def test_where_nobody_watches_petsc_cuts_it_off_by_itself(ksp_type, norm, monkeypatch):
+    if norm == "natural" and ksp_type in ("gmres", "bcgs") or ksp_type == "bcgs" and norm == "unpreconditioned":
+        pytest.skip("PETSc has no such norm there")
+    A = laplacian(40)
+    ksp = with_arms(A, "sor,jacobi", ksp_type, ksp_norm_type=norm)
+    solve(ksp)
+    monkeypatch.setattr(KSP, "_converged", lambda *_: pytest.fail("Python was asked in an iteration"))
+    notes, rule = [], rule_of(ksp)
+    if rule:
+        monkeypatch.setattr(rule, "note", lambda played, *_: notes.append(played))
+    for limit in (20, 10000):
+        force(ksp, arm=1, heir=0, limit=limit, trial=1)
+        b, x = solve(ksp, 1)
+        assert ksp.getConvergedReason() > 0 and user_test(ksp, b, x) < 1.5
+        assert ksp.getTolerances()[3] == 10000
+    if rule:
+        short, whole = notes
+        assert short.cut and short.iterations == 20 and not short.failed and short.lacks is None
+        assert not whole.cut and whole.iterations > 20 and whole.lacks is not None
+
+
+@pytest.mark.parametrize("norm, goes_by", [("unpreconditioned", True), ("preconditioned", False)])
+def test_clocks_leave_out_what_python_does_where_most_solves_do_without(norm, goes_by, monkeypatch):
+    if fast.library() is None:
+        goes_by = False
+    A = laplacian(N)
+    ksp = with_arms(A, "sor,blocks", ksp_norm_type=norm, **BLOCKS)
+    solve(ksp)
+    notes = []
+    monkeypatch.setattr(rule_of(ksp), "note", lambda played, *_: notes.append(played.seconds))
+    monkeypatch.setattr(KeptArm, "undisturbed", 5.0)
+    force(ksp, arm=1)
+    solve(ksp, 1)
+    assert (notes == [5.0]) is goes_by
 
 
 def test_after_an_exception_where_a_trial_is_gone_on_with_sor_goes_on_learning():

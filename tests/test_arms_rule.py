@@ -12,7 +12,7 @@ from sorlearn.errors import StateError
 from sorlearn.learners import NO_CONTEXT, Context, MatrixFeatures
 from sorlearn.records.checkpoint import _plain
 from sorlearn.tuning.arms import ADVANCE, CUT, LONGEST_SAFE, STAYING, Rule
-from sorlearn.tuning.play import Played
+from sorlearn.tuning.play import Play, Played
 from sorlearn.tuning.regression import Regression
 
 SOLVES = 600
@@ -228,6 +228,40 @@ def test_where_solves_are_short_deciding_costs_one_solve_at_once_and_a_share(own
         assert (decisions - 2 * trials) * own <= allowed
         assert 2 * trials * own <= (ADVANCE + 0.04 * count) * solve
     assert decisions >= 4 and max(play.repeats, 1) <= LONGEST_SAFE
+
+
+def test_solves_that_repeat_a_decision_count_between_the_contexts_of_two():
+    """What gets stiffer meanwhile says little of the matrix that the decision was made for."""
+    rule = Rule(KINDS[:1], 0.0)
+    for dominance in np.linspace(-1.0, -3.0, 9):
+        rule.choose(context(dominance))
+        rule.note(Played(int(10 * 10 ** (-dominance / 2)), 1e-2), 1e-5)
+        for step in np.linspace(0.0, -0.25, 20):
+            rule.note(Played(int(10 * 10 ** (-(dominance + step) / 2)), 1e-2), None)
+    for dominance in (-1.0, -2.0, -3.0):
+        rule.choose(context(dominance))
+        assert rule._expected[0].log_iterations == pytest.approx(np.log(10 * 10 ** (-dominance / 2) + 1), abs=0.2)
+
+
+def test_the_two_forms_of_sor_know_of_each_other_s_iterations():
+    rule = Rule(["sor", "eisenstat", "icc"], 0.04)
+    for _ in range(9):
+        rule._play = Play(1)
+        rule.note(Played(50, 1e-2), 1e-5)
+        rule.choose(context(-1.0))
+    known = [expected.log_iterations for expected in rule._expected]
+    assert known[0] == known[1] == pytest.approx(np.log(51), abs=0.1) and known[2] != known[1]
+    other = Rule(["icc", "eisenstat"], 0.04)
+    assert other.arms[0].iterations is not other.arms[1].iterations
+
+
+def test_where_the_safe_arm_is_in_unknown_country_it_is_asked_again():
+    rule = Rule(KINDS[:1], 0.04)
+    for _ in range(12):
+        rule.choose(context(-0.1))
+        rule.note(Played(3, 1e-4), 1e-4)
+    assert rule.choose(context(-0.1)).repeats > 0
+    assert rule.choose(context(-3.0)).repeats == 0
 
 
 def test_where_nothing_is_known_of_the_matrix_it_still_learns():

@@ -66,6 +66,11 @@ class Arm(ABC):
         """How many there have been, and the seconds that they took on this rank."""
         return 0, 0.0
 
+    @property
+    def undisturbed(self) -> float | None:
+        """Seconds of its last solve without what Python did before and after it; None where that isn't known."""
+        return None
+
     @abstractmethod
     def apply_as_safe(self, P: Any, r: Any, z: Any) -> None:
         """z = M⁻¹r, as the user configured this arm."""
@@ -115,6 +120,10 @@ class TunedArm(Arm):
     def omega_safe(self) -> float:
         """The one that it was configured with."""
         return self._tuner.omega_safe
+
+    @property
+    def undisturbed(self) -> float | None:
+        return self._tuner.undisturbed
 
     def apply_as_safe(self, P: Any, r: Any, z: Any) -> None:
         self._tuner.apply_safe(P, r, z)
@@ -216,6 +225,10 @@ class KeptArm(Arm):
     @property
     def set_ups(self) -> tuple[int, float]:
         return self._lag.set_ups
+
+    @property
+    def undisturbed(self) -> float | None:
+        return self._lag.undisturbed
 
     def apply_as_safe(self, P: Any, r: Any, z: Any) -> None:
         self._lag.apply_kept(r, z)

@@ -161,8 +161,10 @@ class Arms:
         arm, guess = self.all[int(play.arm)], outer.guess_nonzero
         if arm is not safe and guess:
             self._answers.keep(x)
+        before = perf_counter()
         ended = self._run(solver, arm, b, x, limit=int(play.limit), tighten=play.tighten)
         after = perf_counter()
+        own += after - before - ended.seconds - ended.set_up_seconds
         rescued, iterations, lacks = False, ended.iterations, None
         if arm is not safe:
             rescued, iterations, lacks = self._answers.finish(solver, arm, ended, play, b, x, guess)
@@ -183,11 +185,16 @@ class Arms:
     def _hand_over(self, solver: Any, arm: Arm, b: Any, rescued: bool) -> None:
         """Let the arm repeat the decision with nobody looking, where all ranks see that it may."""
         safe, choosing = arm is self.all[0], self.choosing
-        judgeable = arm.quiet and not rescued and int(solver.outer.norm_type) == UNPRECONDITIONED
-        if choosing.left and (safe or judgeable) and not choosing.observed and solver.says_the_same(arm.ksp):
+        if choosing.left and (safe or not rescued) and self._goes_by(solver, arm):
             self._set_ups = arm.set_ups
             self._turns.hand_over(solver.outer, arm.ksp, b, left=choosing.left, most=choosing.most,
                                   tighten=choosing.decision.tighten, judged=not safe)  # fmt: skip
+
+    def _goes_by(self, solver: Any, arm: Arm) -> bool:
+        """Whether its solves can go by without Python, as all ranks see it."""
+        judgeable = arm.quiet and int(solver.outer.norm_type) == UNPRECONDITIONED
+        alike = self._turns.attached and not self.choosing.observed and solver.says_the_same(arm.ksp)
+        return alike and (judgeable or arm is self.all[0])
 
     def _take_back(self) -> None:
         """Account for what an arm has solved since."""
@@ -223,19 +230,22 @@ class Arms:
         began, (set_ups, spent) = perf_counter(), arm.set_ups
         self._use(arm)
         arm.last = self.choosing.solves
-        iterations, reason, cut = 0, _REFUSED, False
         try:
             arm.set_up(solver.outer)
-            limit = min(filter(None, (limit, arm.limit)), default=0)
+            limit, there = min(filter(None, (limit, arm.limit)), default=0), arm.set_ups[1]
             with arm.solving(b):
                 cut = solver.solve_with(arm.ksp, b, x, limit=limit, tighten=tighten, nonzero=nonzero)
             iterations, reason = arm.ksp.getIterationNumber(), arm.ksp.getConvergedReason()
+            more, now = arm.set_ups
+            took = solver.seconds - (now - there)
+            if self._goes_by(solver, arm):  # as most of its solves will
+                took = arm.undisturbed or took
         except Exception as error:
             if arm is self.all[0] or solver.interrupted:
                 raise
             self._drop(arm, error)
-        more, now = arm.set_ups
-        took = perf_counter() - began - (now - spent)
+            more, now = arm.set_ups
+            iterations, reason, cut, took = 0, _REFUSED, False, perf_counter() - began - (now - spent)
         arm.ended(took, reason < 0)
         return Ended(iterations, reason, cut, took, more - set_ups, now - spent)
 

@@ -8,8 +8,9 @@ from functools import cache
 from petsc4py import PETSc
 
 _libc = ctypes.CDLL(None)
-#: PETSc's integers.
+#: PETSc's integers, and its truth values, which have become one byte with PETSc 3.24.
 PetscInt: type = ctypes.c_int64 if PETSc.IntType().itemsize == 8 else ctypes.c_int32
+PetscBool: type = ctypes.c_bool if PETSc.Sys.getVersion() >= (3, 24, 0) else ctypes.c_int
 
 
 class _Symbol(ctypes.Structure):

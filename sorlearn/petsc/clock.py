@@ -17,10 +17,16 @@ _DIGITS = 8.0
 
 
 class Clock:
-    """Runs from preSolve's end to postSolve's beginning; what lies outside is sorlearn's own time."""
+    """Runs from preSolve's end to postSolve's beginning; what lies outside is sorlearn's own time.
+
+    Attributes
+    ----------
+    seconds : float
+        Of the last solve.
+    """
 
     def __init__(self) -> None:
-        self._began = self._before = self._seconds = self._flops = 0.0
+        self._began = self._before = self.seconds = self._flops = 0.0
         self._counts = False
 
     def start(self, entered: float, counts: bool) -> None:
@@ -36,15 +42,15 @@ class Clock:
 
     def stop(self) -> None:
         """The solve has ended."""
-        self._seconds = perf_counter() - self._began
+        self.seconds = perf_counter() - self._began
 
     def own(self) -> float:
         """Seconds so far that sorlearn itself took for the solve."""
-        return self._before + perf_counter() - self._began - self._seconds
+        return self._before + perf_counter() - self._began - self.seconds
 
     def plain(self, iterations: int, reason: int) -> Solve:
         """The solve that has ended, where nothing else is asked of it."""
-        return Solve(Outcome(iterations, reason), seconds=self._seconds)
+        return Solve(Outcome(iterations, reason), seconds=self.seconds)
 
     def told(self, ksp: Any, decision: Decision) -> Solve:
         """The solve that has ended as the KSP tells it; its outcome is still to be found out."""
@@ -55,4 +61,4 @@ class Clock:
         asked = -log10(rtol) if 0.0 < rtol < 1.0 else _DIGITS
         flops = PETSc.Log.getFlops() - self._flops if self._counts else 0.0
         outcome = Outcome(ksp.getIterationNumber(), ksp.getConvergedReason())
-        return Solve(outcome, before, after, target, asked, self._seconds, flops=flops)
+        return Solve(outcome, before, after, target, asked, self.seconds, flops=flops)

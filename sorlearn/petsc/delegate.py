@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from petsc4py import PETSc
 
-from .clib import PetscInt, address, library
+from .clib import PetscBool, PetscInt, address, library
 
 _SCANNED = 1024  # bytes of a KSP that are searched: it has 1576 in PETSc 3.18, 1608 in 3.26
 _MONITORS_WITHIN = 1500
@@ -228,6 +228,11 @@ def has_operators(pc: Any) -> bool:
     matrix, preconditioning = ctypes.c_int(0), ctypes.c_int(0)  # PetscBool has become one byte with PETSc 3.24
     library().PCGetOperatorsSet(_pointer(pc.handle), ctypes.byref(matrix), ctypes.byref(preconditioning))
     return bool(preconditioning.value)
+
+
+def end_well_at_the_limit(ksp: Any) -> None:
+    """Have PETSc's own test say CONVERGED_ITS where the KSP's iterations are at their end."""
+    library().KSPConvergedDefaultSetConvergedMaxits(_pointer(ksp.handle), PetscBool(True))
 
 
 def set_no_test(ksp: Any) -> None:

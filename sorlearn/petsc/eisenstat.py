@@ -22,9 +22,9 @@ from ..errors import MatrixError
 from ..tuning.record import Verdict
 from . import say
 from .applier import Applier
-from .clib import library
+from .clib import PetscBool, library
 from .tolerances import Tolerances
-from .usertest import PetscBool, test_of
+from .usertest import test_of
 
 #: MatSORType of petscmat.h: from zero, forward, this process's part.
 _FORWARD = 16 + 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import perf_counter
 from typing import Any
 
 from petsc4py import PETSc
@@ -45,6 +46,8 @@ class KSP:
         Whether the application's own monitor or convergence test has raised an exception.
     arms : Arms or None
         What `-sorlearn_arms` asks for.
+    seconds : float
+        What the inner KSP's last solve took.
     """
 
     def __init__(self) -> None:
@@ -53,6 +56,7 @@ class KSP:
         self.outer: Any = None
         self.given = tolerances.Tolerances(1e-5, 1e-50, 1e4, 10000)
         self.interrupted = False
+        self.seconds = 0.0
         self._sor: Any = None
         self._turns = Turns()
         self._done = self._last = self._limit = 0
@@ -178,16 +182,20 @@ class KSP:
         delegate.hand_to(self.outer, inner)
         self._hand_on(inner, tighten, self.outer.guess_nonzero if nonzero is None else nonzero)
         usertest.outer_of[inner.handle] = self.outer.handle
+        began = perf_counter()
         try:
             (inner.solveTranspose if self._transposed else inner.solve)(b, x)
         finally:
             del usertest.outer_of[inner.handle]
+            self.seconds = perf_counter() - began
         delegate.set_residual_norm(self.outer, inner.getResidualNorm())  # where PETSc's own test has shown nothing
+        if self._tests[inner.handle] == "cut":
+            self._cut = inner.getConvergedReason() == _ENOUGH
         return self._cut
 
     def says_the_same(self, inner: Any) -> bool:
         """Whether the inner KSP tests as the outer one would, with nobody listening."""
-        return self._tests.get(inner.handle) == "own"
+        return self._tests.get(inner.handle) in ("own", "cut")
 
     def _hand_on(self, inner: Any, tighten: float, nonzero: bool) -> None:
         """Settings that the user may have changed; PETSc doesn't call setUp for them."""
@@ -200,27 +208,31 @@ class KSP:
         given = self.given
         if tighten:
             given = given._replace(rtol=given.rtol * scale, atol=given.atol * scale)
+        if self._set_test(inner) == "cut":
+            given = given._replace(max_it=self._limit)
         tolerances.write(inner, *given)
-        self._set_test(inner)
 
-    def _set_test(self, inner: Any) -> None:
+    def _set_test(self, inner: Any) -> str:
         """Have nobody test for convergence, PETSc where the outer KSP would say the same, or the outer KSP."""
         asked = usertest.test_of(self.outer)
         if asked.skips:
             test = "none"
-        elif self._limit or not asked.plain or self._is_heard(self.outer):
+        elif not asked.plain or self._is_heard(self.outer):
             test = "outer"
         else:
-            test = "own"
+            test = "cut" if 0 < self._limit < self.given.max_it else "own"
         if test == self._tests.get(inner.handle):
-            return
+            return test
         self._tests[inner.handle] = test
         delegate.cancel_monitors(inner)
-        if test == "own":
+        if test in ("own", "cut"):
             inner.setConvergenceTest(None)
-            return
+            if test == "cut":
+                delegate.end_well_at_the_limit(inner)
+            return test
         inner.setMonitor(self._monitor)
         inner.setConvergenceTest(self._converged) if test == "outer" else delegate.set_no_test(inner)
+        return test
 
     @staticmethod
     def _is_heard(ksp: Any) -> bool:

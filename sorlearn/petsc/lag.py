@@ -53,12 +53,15 @@ class Lag:
         By what is decided here.
     tally : Tally
         Set-ups and solves so far; with `-lag_summary` those of all solvers of this name.
+    undisturbed : float or None
+        Seconds of the last solve that was looked at, between its callbacks; None where it was repaired.
     """
 
     def __init__(self, overrides: dict[str, Any] | None = None, stem: str = "lag_", kind: str | None = None,
                  check: Callable[[Any], None] | None = None) -> None:  # fmt: skip
         self.overrides, self._wrapped_as, self._check = overrides or {}, (stem, kind), check
         self.guarded = False
+        self.undisturbed: float | None = None
         self.position = "not solved with so far"
         self.tally = records.Tally()
         self._prefix, self._settings, self._read = "", LagSettings(), False
@@ -252,6 +255,7 @@ class Lag:
             outcome = rescue.finish(ksp, b, x, None)
         finally:
             self._active, state.countdown = False, 0
+        self.undisturbed = None if outcome.rescued else upkeep.solving
         self._count(outcome)
         if not self.guarded and not reuses(pc) and (solves := upkeep.rule.rest()) and self._unattended.attached:
             self._unattended.rest(ksp, rescue, _RENEWED, solves)

@@ -44,12 +44,15 @@ class PC(Lending):
         Whether `sorlearn.KSP` runs the solves, which cuts trials off when they get too dear.
     arm : bool
         Whether it does so with several arms, of which this is one: the budget is theirs.
+    undisturbed : float or None
+        Seconds of the last solve that was looked at, between its callbacks; None where it was repaired.
     """
 
     def __init__(self, overrides: dict[str, Any] | None = None):
         self.overrides = overrides or {}
         self.context: float | Sequence[float] | Callable[[], Any] | None = None
         self.guarded = self.arm = False
+        self.undisturbed: float | None = None
         self._standing = Standing()
         self._unattended = Unattended()
         self._rescue = Rescue()
@@ -240,6 +243,7 @@ class PC(Lending):
             self._sweeping.A, self._sweeping.watched = None, False
             self._sweeping.begin()
             self.omega = tuned.decision.omega  # not that of a repeat
+        self.undisturbed = None if solve.outcome.rescued else clock.seconds
         tuned.after(solve, clock.own())
         if reason in _REGION:
             self._standing.hold(position.TRUST_REGION, self._prefix, self._settings)

@@ -51,24 +51,30 @@ class Taken(NamedTuple):
 
 
 class Turns:
-    """One outer KSP's share in fast.c, where that is there."""
+    """One outer KSP's share in fast.c, where that is there.
+
+    Attributes
+    ----------
+    attached : bool
+        Whether C is called for its solves.
+    """
 
     def __init__(self) -> None:
         self._turn = fast.Turn(fetch=ctypes.cast(ctypes.pythonapi.PyErr_Fetch, ctypes.c_void_p).value)
-        self._attached = self._handed = False
+        self.attached = self._handed = False
         self._vectors: list[Any] = []
 
     def attach(self, outer: Any) -> None:
         """Have C called for the outer KSP's solves, and Python for those that aren't an arm's turn."""
         if fast.library():
             fast.call("sorlearn_take_turns", ctypes.c_void_p(outer.handle), ctypes.byref(self._turn))
-            self._attached = True
+            self.attached = True
 
     def detach(self, outer: Any) -> None:
         """Leave the outer KSP to petsc4py again; what has gone by can still be taken back."""
-        if self._attached:
+        if self.attached:
             fast.call("sorlearn_end_turns", ctypes.c_void_p(outer.handle), ctypes.byref(self._turn))
-        self._attached = False
+        self.attached = False
 
     def reset(self) -> None:
         """Let go of the vectors."""
@@ -88,8 +94,6 @@ class Turns:
         judged : bool
             Whether true residuals are put to the user's test, which allows for `FAILS` digits more.
         """
-        if not self._attached:
-            return
         turn, self._handed = self._turn, True
         if judged and not self._vectors:
             self._vectors = [b.duplicate(), b.duplicate()]

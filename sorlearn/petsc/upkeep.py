@@ -46,6 +46,8 @@ class Upkeep:
         How many there have been.
     setting_up : float
         Seconds that they took on this rank.
+    solving : float
+        Those of the last solve that was looked at.
     """
 
     def __init__(self, every: int, tally: Tally, wrapped: Wrapped, state: State,
@@ -61,7 +63,7 @@ class Upkeep:
         self._decided, self._first = False, True  # for this matrix; the first solve with it
         self._distance: float | None = None
         self._given_up = 0
-        self._began = self._settled = 0.0
+        self._began = self._settled = self.solving = 0.0
 
     @property
     def applications(self) -> int:
@@ -159,12 +161,14 @@ class Upkeep:
 
     def ended(self) -> None:
         """A solve ended, before anything is repaired."""
+        now = perf_counter()
+        self.solving = now - self._began
         if self.applications > 1:
-            self._readings.later(perf_counter() - self._settled, self.applications - 1)
+            self._readings.later(now - self._settled, self.applications - 1)
 
     def resume(self, seconds: float) -> None:
         """A solve that nobody looked at has ended after so many."""
-        self._began = perf_counter() - seconds
+        self._began, self.solving = perf_counter() - seconds, seconds
 
     def passed(self, outcome: Outcome, applications: int, seconds: float) -> LagRecord:
         """So did a solve that was set up for, and all is well."""

@@ -14,12 +14,10 @@ from typing import Any, Callable, NamedTuple
 from petsc4py import PETSc
 
 from ..tuning.record import Verdict
-from .clib import address, file_at, library
+from .clib import PetscBool, PetscInt, address, file_at, library
 from .tolerances import Tolerances
 
 _NATURAL = int(PETSc.KSP.NormType.NATURAL)
-#: PetscBool has become one byte with PETSc 3.24; KSPConvergedDefaultCtx of kspimpl.h begins with three of them.
-PetscBool = ctypes.c_bool if PETSc.Sys.getVersion() >= (3, 24, 0) else ctypes.c_int
 _TINY = 1e-300
 
 
@@ -72,7 +70,7 @@ def test_of(ksp: Any) -> StoppingTest:
     function = test.value or 0
     if function != address("KSPConvergedDefault") or not context.value:
         return StoppingTest(function)
-    flags = (PetscBool * 3).from_address(context.value)
+    flags = (PetscBool * 3).from_address(context.value)  # KSPConvergedDefaultCtx of kspimpl.h begins with them
     return StoppingTest(function, bool(flags[0] or flags[1]), not any(flags) and not _least_iterations(handle))
 
 
@@ -85,7 +83,7 @@ def _least_iterations(handle: int) -> int:
     """KSPSetMinimumIterations, which PETSc 3.18 doesn't have."""
     if not _has_least_iterations():
         return 0
-    least = ctypes.c_int64(0)
+    least = PetscInt(0)
     library().KSPGetMinimumIterations(ctypes.c_void_p(handle), ctypes.byref(least))
     return least.value
 

@@ -5,7 +5,7 @@ Its iterations are followed by a regression over the context, its seconds by clo
 
 from __future__ import annotations
 
-from math import exp, log, log10
+from math import exp, hypot, log, log10
 from typing import NamedTuple
 
 import numpy as np
@@ -18,12 +18,14 @@ from .regression import Regression
 
 #: Standard deviation of the log of iterations around what the context says of them; of one that was cut off.
 NOISE, CENSORED = 0.1, 0.3
+#: Likewise of an average over contexts, for each decade between them: iterations grow with its square root, or so.
+STEEP = 0.6
 #: Standard deviation of the log of what so few readings of a clock say of later ones; seconds of a long solve.
 FEW, COLD, LONG = 3, 1.0, 5e-3
 #: Solves of others after which an arm's set-up is taken to be of no use to it.
 RECENT = 8
 #: What is forgotten of an arm whenever it is played.
-PLAYED = 0.02
+PLAYED = 0.002
 #: An answer that lacks so many digits fails; those by which a failed arm's tolerance is tightened on top.
 SPARE = 0.1
 #: Digits that one good answer takes off the tightening.
@@ -89,6 +91,13 @@ def basis(context: Context) -> np.ndarray:
 class Arm(Remembers):
     """What is known of one arm.
 
+    Parameters
+    ----------
+    kind : str
+        Its type of preconditioner.
+    like : Arm, optional
+        One that takes as many iterations, so that what is known of them is known of both.
+
     Attributes
     ----------
     tried : int
@@ -107,10 +116,11 @@ class Arm(Remembers):
 
     _remembered = ("iterations", "pace", "set_up", "offset", "tried", "tighten", "solves", "set_ups", "backoff")
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, like: Arm | None = None) -> None:
         self.kind = KINDS.get(kind, UNKNOWN)
         self.direct = kind in DIRECT
-        self.iterations = Regression(_DEVIATIONS)
+        self._known = like or self
+        self.iterations: Regression = like.iterations if like else Regression(_DEVIATIONS)
         self.pace, self.set_up = Paces(), Clocks()
         self.offset = self.tighten = 0.0
         self.tried, self.backoff = 0, 4
@@ -119,11 +129,25 @@ class Arm(Remembers):
         self.ready = self.absent = False
         self.until = 0
 
-    def note(self, phi: np.ndarray, played: Played, expected: float) -> None:
-        """Learn from a solve, whose log of iterations + 1 was expected to be so much."""
-        self.offset = expected if not self.tried else self.offset
+    def predict(self, phi: np.ndarray) -> tuple[float, float]:
+        """Mean and standard deviation of the log of iterations + 1."""
+        mean, deviation = self.iterations.predict(phi)
+        return mean + self._known.offset, deviation
+
+    def note(self, phi: np.ndarray, played: Played, expected: float, apart: float = 0.0) -> None:
+        """Learn from a solve, whose log of iterations + 1 was expected to be so much.
+
+        Parameters
+        ----------
+        phi : ndarray, shape (13,)
+            Context of the solve or, where it stands for several, of the middle between their first and their last.
+        apart : float
+            How far these two are apart, in decades of the dominance.
+        """
+        if not self._known.tried:
+            self._known.offset = expected
         self.iterations.forget(PLAYED)
-        seen, noise = log(played.iterations + 1.0) - self.offset, NOISE
+        seen, noise = log(played.iterations + 1.0) - self._known.offset, hypot(NOISE, STEEP * apart)
         if played.cut:
             seen, noise = max(seen + 0.5, self.iterations.predict(phi)[0]), CENSORED
         self.iterations.update(phi, seen, noise)

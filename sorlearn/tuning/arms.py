@@ -98,7 +98,10 @@ class Rule(Remembers):
     _remembered = ("_changing", "_spent", "_lost", "_behind", "_first", "_deciding")
 
     def __init__(self, kinds: list[str], share: float) -> None:
-        self.arms, self._kinds = [Arm(kind) for kind in kinds], list(kinds)
+        safe = Arm(kinds[0])
+        twins = ("sor", "eisenstat")  # of one omega
+        self.arms = [safe, *(Arm(kind, safe if (kinds[0], kind) == twins else None) for kind in kinds[1:])]
+        self._kinds = list(kinds)
         self._factorising: float | None = None
         self._share = share
         self._changing = 1.0  # share of decisions before which the matrix had changed
@@ -108,6 +111,7 @@ class Rule(Remembers):
         self._phi = basis(Context())
         self._expected = self._expect()
         self._play = Play(0)
+        self._repeated = 0, 0.0  # solves that have repeated the last decision, and their iterations
         self.total = np.zeros((3, len(kinds)))
 
     # -- before a solve
@@ -127,7 +131,7 @@ class Rule(Remembers):
         for arm in self.arms:
             arm.ready, arm.wait = arm.ready and not changed, max(arm.wait - 1, 0)
         self.settle()
-        self._phi = basis(context)
+        self._see(basis(context))
         self._expected = expected = self._expect()
         self._incumbent = self._cheapest()
         trial = self._trial()
@@ -139,9 +143,10 @@ class Rule(Remembers):
         limit, repeats = 0.0, 0.0
         if trial is not None:
             limit = CUT * expected[self._incumbent].cost / expected[i].each
-        elif i and expected[i].deviation > BOLD:
-            limit = LOOSE * exp(expected[i].log_iterations)
-        if trial is None and not limit:
+        elif expected[i].deviation > BOLD:
+            limit = LOOSE * exp(expected[i].log_iterations) if i else 0.0
+        unsure = expected[i].deviation > BOLD and self.arms[i].clocked(expected[i].log_iterations)
+        if trial is None and not limit and not unsure:
             repeats = min(self._owed() / (DECIDING * max(expected[i].cost, 1e-9)), LONGEST if i else LONGEST_SAFE)
         self._play = Play(
             i, self._incumbent if trial is not None else 0, max(ceil(limit), 4) if limit else 0.0,
@@ -149,10 +154,18 @@ class Rule(Remembers):
         )  # fmt: skip
         return self._play
 
+    def _see(self, phi: np.ndarray) -> None:
+        """The context is this now; solves that have repeated the last decision were in contexts between the two."""
+        solves, iterations = self._repeated
+        if iterations:
+            i = int(self._play.arm)
+            average, apart = Played(iterations / solves, 0.0), 2.0 * abs(float(phi[1] - self._phi[1]))
+            self.arms[i].note(0.5 * (self._phi + phi), average, self._expected[i].log_iterations, apart)
+        self._phi, self._repeated = phi, (0, 0.0)
+
     def _expect(self) -> list[Expected]:
         safe = self.arms[0]
-        its, deviation = safe.iterations.predict(self._phi)
-        its += safe.offset
+        its, deviation = safe.predict(self._phi)
         unit = safe.pace.at(its)
         return [self._expect_of(arm, its, deviation, unit) for arm in self.arms]
 
@@ -160,8 +173,7 @@ class Rule(Remembers):
         """The safe arm's iterations and seconds of one are what untried arms are measured by."""
         kind = arm.kind
         if arm.tried:
-            its, deviation = arm.iterations.predict(self._phi)
-            its += arm.offset
+            its, deviation = arm.predict(self._phi)
             deviation += COLD * (not arm.clocked(its))
         else:
             its, deviation = (log(kind.iterations), 0.0) if kind.iterations > 0.0 else (
@@ -292,8 +304,10 @@ class Rule(Remembers):
                 self._deciding += self._own.believed
             for other in self.arms:
                 other.iterations.forget(IDLE)
-        if each.iterations and (own is not None or solves > 1):
+        if each.iterations and own is not None:
             arm.note(self._phi, each, self._expected[i].log_iterations)
+        elif own is None and solves:
+            self._repeated = self._repeated[0] + solves, self._repeated[1] + played.iterations
 
     def settle(self) -> None:
         """Have the solves since the last decision count in `total`."""
