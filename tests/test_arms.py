@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 from armed import BLOCKS, DIRECT, N, arms_of, force, new_prefix, python_pc, rule_of, solve, with_arms
 from petsc4py import PETSc
@@ -12,6 +13,7 @@ from systems import fill, from_options, laplacian, native, random_rhs, true_resi
 from sorlearn.errors import OptionError
 from sorlearn.petsc import fast
 from sorlearn.petsc.arm import KeptArm
+from sorlearn.petsc.beforehand import factorisation
 from sorlearn.petsc.ksp import KSP
 
 # -- answers
@@ -319,6 +321,16 @@ def test_a_set_up_that_might_never_end_is_not_begun(kind, shift, skew, says, cap
     b, x = solve(ksp)
     assert true_residual(A, b, x) < 1e-3 and rule_of(ksp).arms[1].absent
     assert says in capfd.readouterr().err
+
+
+def test_what_a_factorisation_takes_goes_by_the_width_of_the_graph_however_it_is_numbered():
+    A = laplacian(60)
+    order = PETSc.IS().createGeneral(np.random.default_rng(0).permutation(3600).astype(PETSc.IntType))
+    shuffled = A.permute(order, order)
+    assert np.abs(np.diff(shuffled.getRowIJ()[1])).max() > 60
+    natural, other = factorisation(A), factorisation(shuffled)
+    assert natural / 2 <= other <= 8 * natural  # as wide as from side to side, or from corner to corner
+    assert factorisation(laplacian(120)) == pytest.approx(8 * natural)
 
 
 def test_what_rounding_left_on_one_side_makes_no_matrix_unsymmetric():

@@ -18,14 +18,17 @@ _ROUNDING = 1e-8
 def factorisation(P: Any) -> float:
     """Seconds that factorising the matrix would take, roughly.  Not collective.
 
-    A breadth-first search through the graph of the matrix finds how wide it is; separators are about that wide, and the
-    last one, a dense block, takes most of the work (A. George, *Nested dissection of a regular finite element mesh*,
-    SIAM J. Numer. Anal. 10, 1973).  Where the graph isn't on this rank, it is taken to be that of a cube.
+    Separators are about as wide as the graph of the matrix, and the last one, a dense block, takes most of the work
+    (A. George, *Nested dissection of a regular finite element mesh*, SIAM J. Numer. Anal. 10, 1973).  It is no wider
+    than the matrix's band; where that would be wider than a cube, a breadth-first search tells.  Where the graph isn't
+    on this rank, it is taken to be that of a cube.
     """
     n = P.getSize()[0]
     width = n ** (2.0 / 3.0)
     if P.getType() == "seqaij":
-        width = min(_widest(*P.getRowIJ()) or width, n)
+        ai, aj = P.getRowIJ()
+        band = int(np.abs(np.repeat(np.arange(n), np.diff(ai)) - aj).max(initial=0))
+        width = band if band <= width else min(_widest(ai, aj) or width, n)
     return float(_CUBES * width**3 / _RATE)
 
 
