@@ -249,6 +249,17 @@ def test_clocks_leave_out_what_python_does_where_most_solves_do_without(norm, go
     assert (notes == [5.0]) is goes_by
 
 
+def test_the_clock_of_another_solve_isn_t_read():
+    """Where the preconditioner's own callbacks go by without Python, they say nothing of the time."""
+    ksp = with_arms(laplacian(N), "sor,jacobi")
+    solve(ksp)
+    arm = arms_of(ksp).all[0]
+    assert arm.undisturbed is not None
+    arm.pc.getPythonContext().undisturbed = 999.0
+    arm.set_up(ksp)
+    assert arm.undisturbed is None
+
+
 def test_after_an_exception_where_a_trial_is_gone_on_with_sor_goes_on_learning():
     A = laplacian(40)
     ksp = with_arms(A, "sor,jacobi", ksp_norm_type="unpreconditioned")

@@ -46,9 +46,12 @@ class Arm(ABC):
         self.name, self.kind, self.pc = name, kind, pc
         self.ksp: Any = None
         self.last = self.limit = 0
+        self._timed: PC | Lag | None = None  # what Python does of it
 
     def set_up(self, outer: Any) -> None:
         """Have a set-up for the matrix at hand, or one that is kept; raises what PETSc has against it."""
+        if self._timed:
+            self._timed.undisturbed = None
         self.ksp.setOperators(*outer.getOperators())
         self.pc.setReusePreconditioner(reuses(outer.getPC()))
         dm = outer.getPC().getDM()  # a KSP would make one
@@ -68,8 +71,8 @@ class Arm(ABC):
 
     @property
     def undisturbed(self) -> float | None:
-        """Seconds of its last solve without what Python did before and after it; None where that isn't known."""
-        return None
+        """Seconds of its last solve without what Python did before and after it; None where it did nothing, or more."""
+        return self._timed.undisturbed if self._timed else None
 
     @abstractmethod
     def apply_as_safe(self, P: Any, r: Any, z: Any) -> None:
@@ -109,6 +112,7 @@ class TunedArm(Arm):
     def __init__(self, name: str, pc: Any) -> None:
         super().__init__(name, "sor", pc)
         self._tuner: PC = pc.getPythonContext()
+        self._timed = self._tuner
         self._tuner.guarded = self._tuner.arm = True
         self._tuner.setFromOptions(pc)
 
@@ -120,10 +124,6 @@ class TunedArm(Arm):
     def omega_safe(self) -> float:
         """The one that it was configured with."""
         return self._tuner.omega_safe
-
-    @property
-    def undisturbed(self) -> float | None:
-        return self._tuner.undisturbed
 
     def apply_as_safe(self, P: Any, r: Any, z: Any) -> None:
         self._tuner.apply_safe(P, r, z)
@@ -218,6 +218,7 @@ class KeptArm(Arm):
         self._definite = Definite() if kind in _DEFINITE else None
         self._lag = Lag(stem="", kind=kind, check=self._definite and self._definite.check)
         self._lag.guarded = True
+        self._timed = self._lag
         self.pc.setPythonContext(self._lag)
         self._lag.setFromOptions(self.pc)
         self._own = own
@@ -225,10 +226,6 @@ class KeptArm(Arm):
     @property
     def set_ups(self) -> tuple[int, float]:
         return self._lag.set_ups
-
-    @property
-    def undisturbed(self) -> float | None:
-        return self._lag.undisturbed
 
     def apply_as_safe(self, P: Any, r: Any, z: Any) -> None:
         self._lag.apply_kept(r, z)

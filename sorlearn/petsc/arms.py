@@ -191,7 +191,7 @@ class Arms:
                                   tighten=choosing.decision.tighten, judged=not safe)  # fmt: skip
 
     def _goes_by(self, solver: Any, arm: Arm) -> bool:
-        """Whether its solves can go by without Python, as all ranks see it."""
+        """Whether its solves can go by without Python."""
         judgeable = arm.quiet and int(solver.outer.norm_type) == UNPRECONDITIONED
         alike = self._turns.attached and not self.choosing.observed and solver.says_the_same(arm.ksp)
         return alike and (judgeable or arm is self.all[0])

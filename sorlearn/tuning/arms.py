@@ -145,6 +145,7 @@ class Rule(Remembers):
             limit = CUT * expected[self._incumbent].cost / expected[i].each
         elif expected[i].deviation > BOLD:
             limit = LOOSE * exp(expected[i].log_iterations) if i else 0.0
+        # the next solve tells what is unknown of its iterations here; an arm that is new costs decisions enough
         unsure = expected[i].deviation > BOLD and self.arms[i].clocked(expected[i].log_iterations)
         if trial is None and not limit and not unsure:
             repeats = min(self._owed() / (DECIDING * max(expected[i].cost, 1e-9)), LONGEST if i else LONGEST_SAFE)
