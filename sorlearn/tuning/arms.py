@@ -108,6 +108,7 @@ class Rule(Remembers):
         self._spent = self._lost = self._behind = self._first = self._deciding = 0.0
         self._own = Clocks()
         self._incumbent = self._since = self._solves = 0
+        self._took = 0.0  # by the solves since the last decision, without set-ups
         self._phi = basis(Context())
         self._expected = self._expect()
         self._play = Play(0)
@@ -279,6 +280,7 @@ class Rule(Remembers):
         self._first = self._first or played.total
         self._spent += played.total
         self._since += solves
+        self._took += played.seconds + played.rest
         arm.ready = True
         if i:
             doubted = self._expected[0].cost * exp(DOUBT * self._expected[0].deviation)
@@ -311,12 +313,17 @@ class Rule(Remembers):
             self._repeated = self._repeated[0] + solves, self._repeated[1] + played.iterations
 
     def settle(self) -> None:
-        """Have the solves since the last decision count in `total`."""
-        solves, self._since = self._since, 0
+        """Have the solves since the last decision count in `total`: they took what they took, others in proportion."""
+        solves, took, self._since, self._took = self._since, self._took, 0, 0.0
+        used = int(self._play.heir if self._play.trial else self._play.arm)
+        if not self._expected[used].solving:  # nothing is known yet
+            self.total += took
+            return
+        alike = float(solves) if self._play.trial else took / self._expected[used].solving
         for i, expected in enumerate(self._expected if solves else ()):
-            spread = exp(2.0 * expected.deviation)
+            spread = 1.0 if i == used else exp(2.0 * expected.deviation)
             alone = (expected.solving * side + expected.share for side in (1.0 / spread, 1.0, spread))
-            self.total[:, i] += [solves * seconds for seconds in alone]
+            self.total[:, i] += [alike * seconds for seconds in alone]
 
     # -- what stays
 
