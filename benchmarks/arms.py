@@ -114,11 +114,12 @@ _runs = count()
 
 
 class Run(NamedTuple):
-    """CPU seconds of each solve; iterations and failures of all."""
+    """CPU seconds of each solve; iterations and failures of all, and seconds that choosing among arms took."""
 
     seconds: np.ndarray
     iterations: int
     failed: int
+    choosing: float
 
 
 class Bench:
@@ -177,12 +178,14 @@ class Bench:
                     break
             spent.append(process_time() - began)
             failed += each.getConvergedReason() < 0
+        context = solvers[0].getPythonContext() if solvers[0].getType() == "python" else None
+        choosing = context.arms.choosing.session.tally.own if context else 0.0
         for thing in (*solvers, A, x, b):
             thing.destroy()
         database = PETSc.Options()
         for name in database.getAll():
             database.delValue(name)
-        return Run(np.array(spent), iterations, failed)
+        return Run(np.array(spent), iterations, failed, choosing)
 
     def _solver(self, A: Any, words: str, prefix: str) -> Any:
         text = f"{self.problem.ksp} -ksp_rtol 1e-8 {words}"
@@ -266,6 +269,7 @@ def _ratios(name: str, found: dict[str, Run], singles: list[str]) -> None:
     if "sor" in found and len(ours) >= 30:
         running = (np.cumsum(ours) / np.cumsum(found["sor"].seconds))[29:]
         said.append(f"after 30: {running.max():.2f}")
+    said.append(f"choosing: {found['arms'].choosing / ours.sum():.1%}")
     say(f"{name:14s}arms: {', '.join(said)}")
 
 

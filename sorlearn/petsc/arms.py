@@ -157,14 +157,12 @@ class Arms:
             return self._run(solver, safe, b, x).iterations
         began = perf_counter()
         decided, play = choosing.decide(outer.getOperators()[1], outer.rtol), choosing.decision
-        own = perf_counter() - began
         arm, guess = self.all[int(play.arm)], outer.guess_nonzero
         if arm is not safe and guess:
             self._answers.keep(x)
-        before = perf_counter()
         ended = self._run(solver, arm, b, x, limit=int(play.limit), tighten=play.tighten)
         after = perf_counter()
-        own += after - before - ended.seconds - ended.set_up_seconds
+        own = after - began - ended.seconds - ended.set_up_seconds
         rescued, iterations, lacks = False, ended.iterations, None
         if arm is not safe:
             rescued, iterations, lacks = self._answers.finish(solver, arm, ended, play, b, x, guess)

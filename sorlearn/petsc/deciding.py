@@ -187,6 +187,6 @@ def _clean_up(comm: Any) -> None:
         return
     try:
         PETSc.garbage_cleanup(comm)
-    except Exception:
+    except Exception:  # another solver's; the one that asks goes on
         _unclean.append(comm)
         sys.stderr.write(f"sorlearn: destroying a solver that is out of reach:\n{traceback.format_exc()}")

@@ -225,7 +225,7 @@ def cancel_monitors(ksp: Any) -> None:
 
 def has_operators(pc: Any) -> bool:
     """Whether the PC, and so its KSP, has a matrix."""
-    matrix, preconditioning = ctypes.c_int(0), ctypes.c_int(0)  # PetscBool has become one byte with PETSc 3.24
+    matrix, preconditioning = PetscBool(0), PetscBool(0)
     library().PCGetOperatorsSet(_pointer(pc.handle), ctypes.byref(matrix), ctypes.byref(preconditioning))
     return bool(preconditioning.value)
 

@@ -194,7 +194,7 @@ class KSP:
         return self._cut
 
     def says_the_same(self, inner: Any) -> bool:
-        """Whether the inner KSP tests as the outer one would, with nobody listening."""
+        """Whether the inner KSP tests as the outer one would, but for a limit, with nobody listening."""
         return self._tests.get(inner.handle) in ("own", "cut")
 
     def _hand_on(self, inner: Any, tighten: float, nonzero: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from petsc4py import PETSc
 
 from ..errors import OptionError
-from .clib import library
+from .clib import PetscBool, library
 
 #: Types that change the operator or the right-hand side around a solve, and have next to no set-up or a fixed one.
 _AROUND_A_SOLVE = ("eisenstat", "bddc", "deflation")
@@ -17,7 +17,7 @@ _failed_reason = library().PCGetFailedReason
 
 def reuses(pc: Any) -> bool:
     """Whether the application has said that the preconditioner stays as it is (KSPSetReusePreconditioner)."""
-    flag = ctypes.c_int(0)  # PetscBool has become one byte with PETSc 3.24: the others stay zero
+    flag = PetscBool(0)
     library().PCGetReusePreconditioner(ctypes.c_void_p(pc.handle), ctypes.byref(flag))
     return bool(flag.value)
 
