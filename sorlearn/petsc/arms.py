@@ -157,17 +157,24 @@ class Arms:
             return self._run(solver, safe, b, x).iterations
         began = perf_counter()
         decided, play = choosing.decide(outer.getOperators()[1], outer.rtol), choosing.decision
-        arm, guess = self.all[int(play.arm)], outer.guess_nonzero
+        there, arm, guess = perf_counter(), self.all[int(play.arm)], outer.guess_nonzero
         if arm is not safe and guess:
             self._answers.keep(x)
         ended = self._run(solver, arm, b, x, limit=int(play.limit), tighten=play.tighten)
         after = perf_counter()
-        own = after - began - ended.seconds - ended.set_up_seconds
+        own, around = there - began, after - there - ended.seconds - ended.set_up_seconds
         rescued, iterations, lacks = False, ended.iterations, None
         if arm is not safe:
             rescued, iterations, lacks = self._answers.finish(solver, arm, ended, play, b, x, guess)
-        played = Played(ended.iterations, ended.seconds, ended.set_ups, ended.set_up_seconds, perf_counter() - after,
-                        ended.cut, ended.reason < 0, lacks)  # fmt: skip
+        seconds, rest = ended.seconds, perf_counter() - after
+        if self._goes_by(solver, arm):  # what is done around it is done for deciding, and spared by repeats
+            own += around
+        elif rescued:
+            seconds += around
+        else:
+            seconds, rest = seconds + around + rest, 0.0
+        played = Played(ended.iterations, seconds, ended.set_ups, ended.set_up_seconds, rest, ended.cut,
+                        ended.reason < 0, lacks)  # fmt: skip
         choosing.note(
             played, iterations, rescued, own if decided else None, lambda number, context: ArmRecord(
                 solve=number, arm=arm.name, omega=arm.omega, iterations=iterations,
