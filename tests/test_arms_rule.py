@@ -11,7 +11,7 @@ import pytest
 from sorlearn.errors import StateError
 from sorlearn.learners import NO_CONTEXT, Context, MatrixFeatures
 from sorlearn.records.checkpoint import _plain
-from sorlearn.tuning.arms import ADVANCE, CUT, LONGEST_SAFE, STAYING, Rule
+from sorlearn.tuning.arms import ADVANCE, CUT, LONGEST, STAYING, Rule
 from sorlearn.tuning.play import Play, Played
 from sorlearn.tuning.regression import Regression
 
@@ -204,7 +204,7 @@ def test_answers_that_lack_digits_tighten_their_arm_s_tolerance():
 def test_decisions_are_rationed():
     run = Run(WORLDS["the safe arm is best"])
     repeats = [play.repeats for play in run.plays]
-    assert 0 < max(repeats) <= LONGEST_SAFE
+    assert 0 < max(repeats) <= LONGEST
     assert all(play.repeats == 0 for play in run.plays if play.trial or play.limit)
     slow = Rule(KINDS, 0.04)
     for _ in range(20):
@@ -227,7 +227,7 @@ def test_where_solves_are_short_deciding_costs_one_solve_at_once_and_a_share(own
         allowed = (1.0 + 0.005 * count) * solve + 2.0 * own  # the first decision, and the one under way
         assert (decisions - 2 * trials) * own <= allowed
         assert 2 * trials * own <= (ADVANCE + 0.04 * count) * solve
-    assert decisions >= 4 and max(play.repeats, 1) <= LONGEST_SAFE
+    assert decisions >= 4 and max(play.repeats, 1) <= LONGEST
 
 
 def test_solves_that_repeat_a_decision_count_between_the_contexts_of_two():

@@ -44,8 +44,8 @@ SET_UPS, WEIGHT, FIRST = 0.3, 4.0, 0.3
 #: What is forgotten at each decision of arms that aren't played.
 IDLE = 0.0005
 #: Share of the time that deciding may take, and solves of the safe arm that it may take in advance; most solves that
-#: repeat a decision, and a decision for the safe arm.
-DECIDING, AT_ONCE, LONGEST, LONGEST_SAFE = 0.005, 1.0, 32, 64
+#: repeat a decision.
+DECIDING, AT_ONCE, LONGEST = 0.005, 1.0, 64
 #: Most decisions for which a failed arm waits.
 LONGEST_WAIT = 1024
 #: Less than any solve takes, in seconds.
@@ -149,7 +149,7 @@ class Rule(Remembers):
         # the next solve tells what is unknown of its iterations here; an arm that is new costs decisions enough
         unsure = expected[i].deviation > BOLD and self.arms[i].clocked(expected[i].log_iterations)
         if trial is None and not limit and not unsure:
-            repeats = min(self._owed() / (DECIDING * max(expected[i].cost, 1e-9)), LONGEST if i else LONGEST_SAFE)
+            repeats = min(self._owed() / (DECIDING * max(expected[i].cost, 1e-9)), LONGEST)
         self._play = Play(
             i, self._incumbent if trial is not None else 0, max(ceil(limit), 4) if limit else 0.0,
             self.arms[i].tighten, self.arms[self._incumbent].tighten, int(repeats), float(trial is not None),
