@@ -13,7 +13,7 @@ from sorlearn.petsc import fast
 SURFACE = [
     "tuning.session:Session.__init__", "tuning.session:Session.decide", "tuning.session:Session.charge",
     "tuning.session:Session.repeated", "tuning.session:Session.save", "tuning.session:Session.state",
-    "tuning.session:Session._write", "tuning.books:Books.enter", "tuning.session:Session._judge",
+    "tuning.books:Books.enter", "tuning.session:Session._judge",
     "tuning.registry:Registry.acquire", "tuning.registry:Registry.release", "tuning.registry:Registry.session",
     "tuning.accuracy:Accuracy.due",
     "tuning.accuracy:Accuracy.tightening", "tuning.accuracy:Accuracy.note", "tuning.accuracy:Accuracy.earn",
@@ -31,7 +31,7 @@ SURFACE = [
 ]  # fmt: skip
 #: What every decided solve comes through.
 OFTEN = [
-    "tuning.session:Session.decide", "tuning.session:Session.charge", "tuning.session:Session._write",
+    "tuning.session:Session.decide", "tuning.session:Session.charge", "records.log:Log.write",
     "tuning.books:Books.enter", "tuning.session:Session._judge", "learners.auto:Auto._choose",
     "learners.auto:Auto._update",
 ]  # fmt: skip

@@ -110,7 +110,7 @@ def test_omega_is_that_of_the_trial_after_a_repair():
 
 @pytest.mark.parametrize("where", [
     "petsc.context.Features.glance", "tuning.standing.Standing.follow", "learners.course.Course.at",
-    "tuning.session.Session.repeated", "tuning.session.Session._write",
+    "tuning.session.Session.repeated", "tuning.session.Session._passed",
 ])  # fmt: skip
 def test_an_error_between_decisions_is_told_once(where, monkeypatch, capfd, in_python):
     A = laplacian(8)

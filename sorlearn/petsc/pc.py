@@ -109,8 +109,7 @@ class PC(Lending):
         if not self._rescue.nested:
             self._sweeping.A = None
         kind = pc.getOperators()[1].getType()
-        self._unattended.state.kind = kind.encode()
-        self._only_one = kind in ONLY_ONE
+        self._unattended.state.kind, self._only_one = kind.encode(), kind in ONLY_ONE
         if self._only_one:
             self.omega = 1.0
             say.only_one(self._prefix, kind)
@@ -164,8 +163,7 @@ class PC(Lending):
         self._sweeping.applier.begin(pc, ksp, self.omega)
 
     def _choose(self, pc: Any, ksp: Any, x: Any) -> None:
-        began = perf_counter()
-        rescue = self._rescue
+        began, rescue = perf_counter(), self._rescue
         self._sweeping.begin()
         if rescue.nested:
             self.omega = rescue.omega

@@ -59,11 +59,10 @@ class Session:
         self.standing = Standing(settings.omega, self.learner, self.accuracy, self.vetoes, self.repeats)
         self._alone = self._resumes = self.restored = False
         self._shares_learner, self._guarded = learner is not None, guarded
-        stem = f"-{name}{STEM}"
-        self.log = Log.of(name, say if settings.monitor else None, settings.journal, f"{stem}journal")
+        self.log = Log.of(name, say if settings.monitor else None, settings.journal, f"-{name}{STEM}journal")
         self.review = Review(name, settings, self.pricing, self.log, at_random=guarded)
         self.books = Books(settings.omega, self.accuracy, self.baseline, self.review)
-        self._saved = Saved(key, stem, settings.load, settings.save, say)
+        self._saved = Saved(key, f"-{name}{STEM}", settings.load, settings.save, say)
         self._saved.restore(self.restore)
 
     # -- before a solve
@@ -87,29 +86,28 @@ class Session:
         if self._resumes and (decision := self.standing.follow(context.number)) is not None:  # a run's end cut it short
             return decision._replace(repeats=self.repeats.left - 1)
         self._resumes = False
-        self.books.settle(self.standing.decision)
-        before = self.standing.decision.omega
-        self.repeats.moved(before)
+        standing, learner = self.standing, self.learner
+        self.books.settle(standing.decision)
+        self.repeats.moved(standing.decision.omega)
         self.baseline.price = self.repeats.price
         omega = self._choose(context)
-        check = measured and self.learner.learns and self.accuracy.due(omega)
-        few = self.baseline.few if self.asked is None and self.baseline.tiny else 0.0
-        audit = self.asked is not None and self.asked.explored
-        as_asked = self.asked is not None and omega == self.asked.omega and not audit
-        matrix = context.matrix  # one that isn't symmetric may turn a test lenient, which decided solves only show
+        asked, matrix = self.asked, context.matrix
+        check = measured and learner.learns and self.accuracy.due(omega)
+        few = self.baseline.few if asked is None and self.baseline.tiny else 0.0
+        audit = asked is not None and asked.explored
+        as_asked = asked is not None and omega == asked.omega and not audit
+        # a matrix that isn't symmetric may turn a test lenient, which decided solves only show
         turns = measured and matrix is not None and matrix.skew != 0.0 and matrix.novelty == 0.0
-        willing = (few > 0.0 or (as_asked and not turns)) and not (check or self._guarded) and self.learner.repeatable
-        for_good = alone and not (self.learner.learns or self.log.observed)
-        repeats = FOR_GOOD if for_good else self.repeats.plan(
+        willing = (few > 0.0 or (as_asked and not turns)) and not (check or self._guarded) and learner.repeatable
+        repeats = FOR_GOOD if alone and not (learner.learns or self.log.observed) else self.repeats.plan(
             omega, nonzeros, willing, audit, few,
-            lambda: self.learner.excess(before, self.asked) if self.asked is not None and as_asked else inf,
+            lambda: learner.excess(standing.decision.omega, asked) if asked is not None and as_asked else inf,
         )  # fmt: skip
-        standing = self.standing
         standing.rho, standing.chosen = context.number or 0.0, Choice(omega, context=NO_CONTEXT if few else context)
         standing.decision = Decision(
             omega, self.vetoes.fallback(), float(check), *standing.tightening(omega), repeats,
-            self.baseline.limit(lambda: self.learner.harder(context))
-            if self.learner.learns and omega != self.settings.omega else 0.0, self.accuracy.level,
+            self.baseline.limit(lambda: learner.harder(context))
+            if learner.learns and omega != self.settings.omega else 0.0, self.accuracy.level,
         )  # fmt: skip
         return standing.decision
 
@@ -141,20 +139,20 @@ class Session:
         self.repeats.decided(outcome.iterations, loss, own, solve.seconds)
         if self._alone and not self.learner.learns:
             self.repeats.stand()
-        self._write(solve, loss, asked or Choice(omega))
+        self.log.write(SolveRecord.of(self.books.solves, omega, solve, asked or Choice(omega), loss, False))
+        self._saved.sometimes(self.books.solves, self.state)
         return self.repeats.left
 
     def _judge(self, solve: Solve) -> None:
         """What the answer says of ω, beside its cost."""
-        omega, outcome = self.standing.decision.omega, solve.outcome
+        decision, outcome = self.standing.decision, solve.outcome
         if outcome.verdict is not None:
-            planned = self.standing.decision.check > 0.0
-            self.accuracy.note(omega, outcome.verdict, self.standing.decision.tighten, planned)
-            if self.accuracy.hopeless(omega, outcome.verdict):
-                self.vetoes.ban(omega)
+            self.accuracy.note(decision.omega, outcome.verdict, decision.tighten, decision.check > 0.0)
+            if self.accuracy.hopeless(decision.omega, outcome.verdict):
+                self.vetoes.ban(decision.omega)
         if outcome.failed:
-            self.vetoes.failed(omega, outcome.worked)
-        self.pricing.note(omega, solve)
+            self.vetoes.failed(decision.omega, outcome.worked)
+        self.pricing.note(decision.omega, solve)
 
     def repeated(self, solve: Solve) -> int:
         """A solve repeated the decision, so that nothing is learned; returns how many more may."""
@@ -167,25 +165,21 @@ class Session:
             self._judge(solve)
             self.repeats.end(outcome.iterations)
             self.books.enter(self.standing.decision, solve)
-        if self.log.observed:
-            choice = Choice(self.standing.decision.omega, context=self.standing.chosen.context)
-            self._write(solve, self.repeats.cost, choice, held=True)
-        self._saved.sometimes(self.books.solves, self.state)
+        self._passed([self.standing.decision.omega], [solve], self.books.solves)
         return self.repeats.left
 
     def pass_unseen(self, omegas: Sequence[float], solves: Sequence[Solve], passed: Passed, seconds: float) -> None:
         """Solves have repeated the decision with nobody looking, these with these ω's and perhaps more."""
-        first = self.books.solves
+        first = self.books.solves + 1
         self.repeats.repeated(passed.solves)
         self.books.pass_by(self.standing.decision, passed, seconds)
-        if self.log.observed:
-            for number, (omega, solve) in enumerate(zip(omegas, solves), first + 1):
-                choice = Choice(omega, context=self.standing.chosen.context)
-                self.log.write(SolveRecord.of(number, omega, solve, choice, self.repeats.cost, True))
-        self._saved.sometimes(self.books.solves, self.state)
+        self._passed(omegas, solves, first)
 
-    def _write(self, solve: Solve, loss: float, choice: Choice, held: bool = False) -> None:
-        self.log.write(SolveRecord.of(self.books.solves, self.standing.decision.omega, solve, choice, loss, held))
+    def _passed(self, omegas: Sequence[float], solves: Sequence[Solve], first: int) -> None:
+        """Write down solves that have repeated the decision, numbered from the first."""
+        for number, (omega, solve) in enumerate(zip(omegas, solves) if self.log.observed else (), first):
+            choice = Choice(omega, context=self.standing.chosen.context)
+            self.log.write(SolveRecord.of(number, omega, solve, choice, self.repeats.cost, True))
         self._saved.sometimes(self.books.solves, self.state)
 
     # -- what stays
@@ -196,8 +190,8 @@ class Session:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on where the session that returned this state stopped; raises StateError and is unchanged then."""
-        settings = replace(self.settings, load=None, save=None, journal=None)
-        fresh = Session(self.name, "", settings, print, guarded=self._guarded)
+        fresh = Session(self.name, "", replace(self.settings, load=None, save=None, journal=None), print,
+                        guarded=self._guarded)  # fmt: skip
         memory.restore(self, fresh, state, with_learner=not self._shares_learner)
 
     def save(self) -> None:
