@@ -13,7 +13,7 @@ from sorlearn.petsc import fast
 SURFACE = [
     "tuning.session:Session.__init__", "tuning.session:Session.decide", "tuning.session:Session.charge",
     "tuning.session:Session.repeated", "tuning.session:Session.save", "tuning.session:Session.state",
-    "tuning.books:Books.enter", "tuning.session:Session._judge",
+    "tuning.session:Session._passed", "tuning.books:Books.enter", "tuning.session:Session._judge",
     "tuning.registry:Registry.acquire", "tuning.registry:Registry.release", "tuning.registry:Registry.session",
     "tuning.accuracy:Accuracy.due",
     "tuning.accuracy:Accuracy.tightening", "tuning.accuracy:Accuracy.note", "tuning.accuracy:Accuracy.earn",
@@ -134,7 +134,7 @@ def check(result):
 
 @pytest.mark.parametrize("where", SURFACE)
 def test_the_application_sees_nothing(tmp_path, where):
-    solves = 150 if where.endswith("repeated") else 40  # the first ones are decided one by one
+    solves = 150 if where.endswith(("repeated", "_passed")) else 40  # the first ones are decided one by one
     check(broken(tmp_path, 1, where, after=0, solves=solves))
 
 
