@@ -346,6 +346,30 @@ def test_a_set_up_that_might_never_end_is_not_begun(kind, shift, skew, says, cap
     assert says in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("kind", ["cholesky", "lu", "redundant"])
+@pytest.mark.parametrize("declared, ordering, begun", [(True, None, False), (False, None, True), (True, "qmd", True)])
+def test_nor_is_nested_dissection_that_would_go_on_for_ever(declared, ordering, begun, kind, capfd):
+    """PETSc's own does where a matrix is declared symmetric and an entry, here a zero, stands on one side only."""
+    n, option = 40, f"sorlearn_{kind}_{'redundant_' * (kind == 'redundant')}pc_factor_mat_ordering_type"
+    A = PETSc.Mat().createAIJ([n * n, n * n], nnz=6, comm=PETSc.COMM_SELF)
+    for i in range(n * n):
+        neighbours = [j for j, there in ((i - 1, i % n), (i + 1, (i + 1) % n), (i - n, i >= n), (i + n, i < n * n - n))
+                      if there]  # fmt: skip
+        A.setValues(i, [i, *neighbours], [4.0, *[-1.0] * len(neighbours)])
+        if i % 3 == 0 and i + n + 1 < n * n:
+            A.setValue(i, i + n + 1, 0.0)
+    A.assemble()
+    if declared:
+        A.setOption(PETSc.Mat.Option.SYMMETRIC, True)
+    ksp = with_arms(A, f"sor,{kind}", **({option: ordering} if ordering else {}))
+    solve(ksp)
+    force(ksp, arm=1)
+    b, x = solve(ksp)
+    assert true_residual(A, b, x) < 1e-4 and rule_of(ksp).arms[1].absent is not begun
+    said = capfd.readouterr().err
+    assert ("declared symmetric" in said and f"{option} qmd" in said) is not begun
+
+
 def test_what_a_factorisation_takes_goes_by_the_width_of_the_graph_however_it_is_numbered(monkeypatch):
     searched, search = [], beforehand._widest
     monkeypatch.setattr(beforehand, "_widest", lambda *graph: searched.append(0) or search(*graph))

@@ -12,8 +12,9 @@ from typing import Any
 from petsc4py import PETSc
 
 from ..errors import MatrixError
+from ..tuning.arm import DIRECT
 from ..tuning.record import MET, Outcome, Solve
-from .beforehand import Definite
+from .beforehand import Definite, dissection
 from .clib import library
 from .eisenstat import writable
 from .lag import Lag
@@ -216,12 +217,22 @@ class KeptArm(Arm):
         _new_pc(PETSc.COMM_SELF, own, kind).destroy()  # raises PETSc's error where there is no such type
         super().__init__(name, kind, _new_pc(comm, own, "python"))
         self._definite = Definite() if kind in _DEFINITE else None
-        self._lag = Lag(stem="", kind=kind, check=self._definite and self._definite.check)
+        self._ordering = f"{own}{'redundant_' * (kind == 'redundant')}pc_factor_mat_ordering_type"
+        usual = "nd" if kind in DIRECT else "natural"
+        self._dissects = PETSc.Options().getString(self._ordering, usual) == "nd"
+        self._lag = Lag(stem="", kind=kind, check=self._check)
         self._lag.guarded = True
         self._timed = self._lag
         self.pc.setPythonContext(self._lag)
         self._lag.setFromOptions(self.pc)
         self._own = own
+
+    def _check(self, P: Any) -> None:
+        """Raise MatrixError where a set-up might never end.  Collective."""
+        if self._definite is not None:
+            self._definite.check(P)
+        if self._dissects:
+            dissection(P, self._ordering)
 
     @property
     def set_ups(self) -> tuple[int, float]:

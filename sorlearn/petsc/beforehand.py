@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import numpy as np
 
 from ..errors import MatrixError
+from .clib import PetscBool, library
 from .context import identity
 
 #: Floating-point operations of nested dissection in cubes of its widest separator, and a processor's, per second.
@@ -45,6 +47,32 @@ def _widest(ai: np.ndarray, aj: np.ndarray) -> int:
         near = aj[places]
         level = np.unique(near[~seen[near]])
     return widest if 2 * reached > n else 0
+
+
+def dissection(P: Any, option: str) -> None:
+    """Raise MatrixError, which names the option for another ordering, if nested dissection of P's graph wouldn't end.
+
+    PETSc takes the pattern of a matrix that was declared symmetric as it is, and searches for ever where entries have
+    no counterpart, as they haven't where an application leaves out those that vanish.  Not collective.
+    """
+    if P.getType() in ("seqaij", "seqbaij") and _declared(P) and not _has_symmetric_pattern(P):
+        raise MatrixError("the matrix was declared symmetric, but its pattern isn't, so that PETSc's nested dissection "
+                          f"would never end (-{option} qmd does)")  # fmt: skip
+
+
+def _declared(P: Any) -> bool:
+    known, symmetric = PetscBool(), PetscBool()
+    answers = ctypes.byref(known), ctypes.byref(symmetric)
+    library().MatIsStructurallySymmetricKnown(ctypes.c_void_p(P.handle), *answers)
+    return bool(known.value and symmetric.value)
+
+
+def _has_symmetric_pattern(P: Any) -> bool:
+    """Whether uᵀSv = vᵀSu for random integers u and v, modulo 2⁶⁴, where S is the pattern."""
+    ai, aj = P.getRowIJ()
+    rows = np.repeat(np.arange(len(ai) - 1), np.diff(ai))
+    u, v = np.random.default_rng(0).integers(2**63, size=(2, len(ai) - 1))
+    return bool((u[rows] * v[aj]).sum() == (v[rows] * u[aj]).sum())
 
 
 def _is_symmetric(P: Any) -> bool:
