@@ -35,6 +35,15 @@ def fill(A, n, shift=0.0, scale=1.0):
     A.assemble()
 
 
+def one_sided(n):
+    """−h²Δ, and zeros that the pattern has on one side only."""
+    A = PETSc.Mat().createAIJ((n * n, n * n), nnz=6, comm=PETSc.COMM_SELF)
+    for i in range(0, n * (n - 1) - 1, 3):
+        A.setValue(i, i + n + 1, 0.0)
+    fill(A, n)
+    return A
+
+
 def random_rhs(A, seed=0):
     """(b, x) with b the same on any number of ranks."""
     x, b = A.createVecs()

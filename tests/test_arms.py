@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from armed import BLOCKS, DIRECT, N, arms_of, force, new_prefix, python_pc, rule_of, solve, with_arms
 from petsc4py import PETSc
-from systems import fill, from_options, laplacian, native, random_rhs, true_residual, user_test
+from systems import fill, from_options, laplacian, native, one_sided, random_rhs, true_residual, user_test
 
 from sorlearn.errors import OptionError
 from sorlearn.petsc import beforehand, fast
@@ -350,15 +350,7 @@ def test_a_set_up_that_might_never_end_is_not_begun(kind, shift, skew, says, cap
 @pytest.mark.parametrize("declared, ordering, begun", [(True, None, False), (False, None, True), (True, "qmd", True)])
 def test_nor_is_nested_dissection_that_would_go_on_for_ever(declared, ordering, begun, kind, capfd):
     """PETSc's own does where a matrix is declared symmetric and an entry, here a zero, stands on one side only."""
-    n, option = 40, f"sorlearn_{kind}_{'redundant_' * (kind == 'redundant')}pc_factor_mat_ordering_type"
-    A = PETSc.Mat().createAIJ([n * n, n * n], nnz=6, comm=PETSc.COMM_SELF)
-    for i in range(n * n):
-        neighbours = [j for j, there in ((i - 1, i % n), (i + 1, (i + 1) % n), (i - n, i >= n), (i + n, i < n * n - n))
-                      if there]  # fmt: skip
-        A.setValues(i, [i, *neighbours], [4.0, *[-1.0] * len(neighbours)])
-        if i % 3 == 0 and i + n + 1 < n * n:
-            A.setValue(i, i + n + 1, 0.0)
-    A.assemble()
+    A, option = one_sided(40), f"sorlearn_{kind}_{'redundant_' * (kind == 'redundant')}pc_factor_mat_ordering_type"
     if declared:
         A.setOption(PETSc.Mat.Option.SYMMETRIC, True)
     ksp = with_arms(A, f"sor,{kind}", **({option: ordering} if ordering else {}))

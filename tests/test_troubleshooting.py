@@ -104,3 +104,20 @@ def test_a_forgotten_prefix():
     result = run(1, sys.executable, "-c", code, options=f"{flags} -options_left")
     text = "Option left: name:-pc_sorlearn_"
     assert listed(text) and text in result.stdout
+
+
+def test_a_pattern_that_is_not_symmetric():
+    code = (
+        "import sys, petsc4py; petsc4py.init(sys.argv)\n"
+        f"sys.path.insert(0, {str(ROOT / 'tests')!r})\n"
+        "from armed import force, solve, with_arms\n"
+        "from systems import PETSc, one_sided\n"
+        "A = one_sided(40)\n"
+        "A.setOption(PETSc.Mat.Option.SYMMETRIC, True)\n"
+        "ksp = with_arms(A, 'sor,cholesky')\n"
+        "solve(ksp)\n"
+        "force(ksp, arm=1)\n"
+        "solve(ksp)\n"
+    )
+    text = "the matrix was declared symmetric, but its pattern isn't"
+    assert listed(text) and text in run(1, sys.executable, "-c", code).stderr
