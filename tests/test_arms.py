@@ -346,20 +346,27 @@ def test_a_set_up_that_might_never_end_is_not_begun(kind, shift, skew, says, cap
     assert says in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("kind", ["cholesky", "lu", "redundant"])
-@pytest.mark.parametrize("declared, ordering, begun", [(True, None, False), (False, None, True), (True, "qmd", True)])
-def test_nor_is_nested_dissection_that_would_go_on_for_ever(declared, ordering, begun, kind, capfd):
-    """PETSc's own does where a matrix is declared symmetric and an entry, here a zero, stands on one side only."""
-    A, option = one_sided(40), f"sorlearn_{kind}_{'redundant_' * (kind == 'redundant')}pc_factor_mat_ordering_type"
+@pytest.mark.parametrize(("kind", "stem"), [
+    ("cholesky", ""), ("lu", ""), ("redundant", "redundant_"), ("gamg", "mg_coarse_sub_"), ("bjacobi", "sub_"),
+])  # fmt: skip
+@pytest.mark.parametrize(("declared", "ordering", "begun"), [
+    (True, None, False), (True, "qmd", False), (True, "rcm", True), (False, None, True),
+])  # fmt: skip
+def test_nor_is_a_search_for_an_ordering_that_would_go_on_for_ever(declared, ordering, begun, kind, stem, capfd):
+    """PETSc's does where a matrix is declared symmetric and an entry, here a zero, stands on one side only."""
+    A, own = one_sided(40), f"sorlearn_{kind}_{stem}"
+    options = {f"{own}pc_type": "lu"} if kind == "bjacobi" else {}
+    if ordering:
+        options[f"{own}pc_factor_mat_ordering_type"] = ordering
     if declared:
         A.setOption(PETSc.Mat.Option.SYMMETRIC, True)
-    ksp = with_arms(A, f"sor,{kind}", **({option: ordering} if ordering else {}))
+    ksp = with_arms(A, f"sor,{kind}", **options)
     solve(ksp)
     force(ksp, arm=1)
     b, x = solve(ksp)
     assert true_residual(A, b, x) < 1e-4 and rule_of(ksp).arms[1].absent is not begun
     said = capfd.readouterr().err
-    assert ("declared symmetric" in said and f"{option} qmd" in said) is not begun
+    assert ("declared symmetric" in said and f"{own}pc_factor_mat_ordering_type rcm" in said) is not begun
 
 
 def test_what_a_factorisation_takes_goes_by_the_width_of_the_graph_however_it_is_numbered(monkeypatch):

@@ -12,9 +12,8 @@ from typing import Any
 from petsc4py import PETSc
 
 from ..errors import MatrixError
-from ..tuning.arm import DIRECT
 from ..tuning.record import MET, Outcome, Solve
-from .beforehand import Definite, dissection
+from .beforehand import Definite, pattern
 from .clib import library
 from .eisenstat import writable
 from .lag import Lag
@@ -23,6 +22,11 @@ from .wrapped import reuses
 
 #: Types that factorise the matrix as a symmetric positive definite one.
 _DEFINITE = ("icc", "cholesky")
+#: What stands before the options of the solver inside that may factorise completely, and its usual type.
+_INSIDE = {"redundant": ("redundant_", "lu"), "mg": ("mg_coarse_", "lu"), "gamg": ("mg_coarse_sub_", "lu"),
+           "bjacobi": ("sub_", "ilu"), "asm": ("sub_", "ilu")}  # fmt: skip
+#: Orderings that search for ever where a pattern isn't what it was declared to be.
+_SEARCHING = ("nd", "qmd")
 
 
 class Arm(ABC):
@@ -217,9 +221,10 @@ class KeptArm(Arm):
         _new_pc(PETSc.COMM_SELF, own, kind).destroy()  # raises PETSc's error where there is no such type
         super().__init__(name, kind, _new_pc(comm, own, "python"))
         self._definite = Definite() if kind in _DEFINITE else None
-        self._ordering = f"{own}{'redundant_' * (kind == 'redundant')}pc_factor_mat_ordering_type"
-        usual = "nd" if kind in DIRECT else "natural"
-        self._dissects = PETSc.Options().getString(self._ordering, usual) == "nd"
+        stem, inside = _INSIDE.get(kind, ("", kind))
+        complete = PETSc.Options(f"{own}{stem}").getString("pc_type", inside) in ("cholesky", "lu")
+        self._ordering = f"{own}{stem}pc_factor_mat_ordering_type"
+        self._searches = PETSc.Options().getString(self._ordering, "nd" if complete else "natural") in _SEARCHING
         self._lag = Lag(stem="", kind=kind, check=self._check)
         self._lag.guarded = True
         self._timed = self._lag
@@ -231,8 +236,8 @@ class KeptArm(Arm):
         """Raise MatrixError where a set-up might never end.  Collective."""
         if self._definite is not None:
             self._definite.check(P)
-        if self._dissects:
-            dissection(P, self._ordering)
+        if self._searches:
+            pattern(P, self._ordering)
 
     @property
     def set_ups(self) -> tuple[int, float]:

@@ -49,15 +49,16 @@ def _widest(ai: np.ndarray, aj: np.ndarray) -> int:
     return widest if 2 * reached > n else 0
 
 
-def dissection(P: Any, option: str) -> None:
-    """Raise MatrixError, which names the option for another ordering, if nested dissection of P's graph wouldn't end.
+def pattern(P: Any, option: str) -> None:
+    """Raise MatrixError, which names the option for another ordering, where PETSc's search for one wouldn't end.
 
-    PETSc takes the pattern of a matrix that was declared symmetric as it is, and searches for ever where entries have
-    no counterpart, as they haven't where an application leaves out those that vanish.  Not collective.
+    It takes the pattern of a matrix that was declared symmetric as it is, and searches for ever where entries have no
+    counterpart, as they haven't where an application leaves out those that vanish; products with such a matrix, of
+    which coarse grids are made, are like it.  Not collective.
     """
     if P.getType() in ("seqaij", "seqbaij") and _declared(P) and not _has_symmetric_pattern(P):
-        raise MatrixError("the matrix was declared symmetric, but its pattern isn't, so that PETSc's nested dissection "
-                          f"would never end (-{option} qmd does)")  # fmt: skip
+        raise MatrixError("the matrix was declared symmetric, but its pattern isn't, so that PETSc's search for an "
+                          f"ordering may never end (-{option} rcm does)")  # fmt: skip
 
 
 def _declared(P: Any) -> bool:
