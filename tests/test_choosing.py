@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
 import sys
 
 import pytest
 from armed import BLOCKS, DIRECT, FLAGS, RANKS, N, arms_of, force, rule_of, solve, with_arms
-from conftest import ROOT, run
+from conftest import ENVIRONMENT, ROOT, run
 from petsc4py import PETSc
 from systems import fill, from_options, laplacian, random_rhs, true_residual
 
@@ -163,6 +164,19 @@ def test_a_c_application_by_flags(compiled, tmp_path, nprocs):
         assert words in ours, ours
     norms = [float(re.search(r"norm of the solution (\S+)", text)[1]) for text in (plain, ours)]
     assert norms[0] == pytest.approx(norms[1], rel=1e-6)
+
+
+@pytest.mark.parametrize("nprocs", [2, 3])
+def test_a_c_application_goes_on_where_arms_refuse(compiled, nprocs):
+    """There PETSc's own handler of errors would print, and abort all ranks but the first."""
+    program, arguments = compiled(ROOT / "demos/c/heat.c"), ["-da_grid_x", 40, "-da_grid_y", 40, "-ts_max_steps", 150]
+    names = "sor,none_such,picky,icc"
+    picky = "-sorlearn_picky_pc_type python -sorlearn_picky_pc_python_type armed.Refusing"
+    paths = os.pathsep.join([str(ROOT / "tests"), ENVIRONMENT["PYTHONPATH"]])
+    result = run(nprocs, program, *arguments, env={"PYTHONPATH": paths},
+                 options=f"-python {FLAGS} -sorlearn_arms {names} {picky} -sorlearn_arms_share 0.9")  # fmt: skip
+    assert "150 steps" in result.stdout and "PETSC ERROR" not in result.stderr + result.stdout
+    assert all(f"arm {name} is left out" in result.stderr for name in ("none_such", "picky", "icc"))
 
 
 def test_journals_of_both_schemas_are_read_together(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from time import perf_counter
 from typing import Any
 
@@ -17,7 +18,7 @@ from . import position
 from .answers import UNPRECONDITIONED, Answers, Ended
 from .arm import Arm, EisenstatArm, new_arm
 from .choosing import Choosing
-from .clib import origin
+from .clib import origin, refusals
 from .rescue import first_residual, keep_first_residual
 from .say import once
 from .turns import Turns
@@ -77,7 +78,8 @@ class Arms:
 
     def _add(self, outer: Any, name: str) -> None:
         try:
-            arm = new_arm(outer, self._prefix, name, self._sor)
+            with refusals():
+                arm = new_arm(outer, self._prefix, name, self._sor)
         except (PETSc.Error, MatrixError) as error:
             self._leave_out(name, error)
             return
@@ -236,7 +238,8 @@ class Arms:
         self._use(arm)
         arm.last = self.choosing.solves
         try:
-            arm.set_up(solver.outer)
+            with refusals() if arm is not self.all[0] else nullcontext():
+                arm.set_up(solver.outer)
             limit, there = min(filter(None, (limit, arm.limit)), default=0), arm.set_ups[1]
             with arm.solving(b):
                 cut = solver.solve_with(arm.ksp, b, x, limit=limit, tighten=tighten, nonzero=nonzero)

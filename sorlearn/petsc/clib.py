@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 from petsc4py import PETSc
@@ -42,6 +44,18 @@ def error_text(code: int) -> str:
     library().PetscErrorMessage(code, ctypes.byref(text), ctypes.byref(specific))
     said = specific.value or text.value or b"error code %d" % code
     return said.decode(errors="replace").strip().splitlines()[-1]
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """PETSc's errors are exceptions and nothing else in here; in an application in C its own handler would print them,
+    and abort all ranks but the first.
+    """
+    PETSc.Sys.pushErrorHandler("python")
+    try:
+        yield
+    finally:
+        PETSc.Sys.popErrorHandler()
 
 
 def origin(error: BaseException) -> BaseException:

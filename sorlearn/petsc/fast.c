@@ -559,6 +559,14 @@ static PetscErrorCode Anew(Turn *turn)
   PetscFunctionReturn(0);
 }
 
+/* An arm's error leaves it out, in Python: PETSc's own handler would print, and abort all ranks but the first. */
+static PetscErrorCode OnRefusal(MPI_Comm comm, int line, const char *function, const char *file, PetscErrorCode code,
+                                PetscErrorType type, const char *message, void *context)
+{
+  (void)comm, (void)line, (void)function, (void)file, (void)type, (void)message, (void)context;
+  return code;
+}
+
 /* As KSP.solve_with and Arm.set_up. */
 static PetscErrorCode SolveInTurn(KSP outer)
 {
@@ -583,8 +591,10 @@ static PetscErrorCode SolveInTurn(KSP outer)
   inner->abstol = outer->abstol * turn->scale;
   inner->divtol = outer->divtol;
   inner->max_it = outer->max_it;
-  code          = KSPSolve(inner, outer->vec_rhs, outer->vec_sol);
-  if (code && turn->judge) { /* that leaves the arm out, in Python */
+  if (turn->judge) PetscCall(PetscPushErrorHandler(OnRefusal, NULL));
+  code = KSPSolve(inner, outer->vec_rhs, outer->vec_sol);
+  if (turn->judge) PetscCall(PetscPopErrorHandler());
+  if (code && turn->judge) {
     turn->left  = 0;
     turn->error = code;
     turn->fetch(turn->exception, turn->exception + 1, turn->exception + 2);
