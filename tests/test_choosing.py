@@ -125,6 +125,7 @@ def test_an_option_of_its_own_and_those_that_all_arms_share():
     assert arms[1].words("heat_") == pc
 
 
+@pytest.mark.parallel(1, 2)
 @pytest.mark.parametrize(
     ("ksp_type", "known", "name"), [("cg", None, "icc"), ("gmres", None, "ilu"), ("gmres", True, "icc")]
 )
@@ -135,7 +136,7 @@ def test_auto_offers_what_suits_the_matrix(ksp_type, known, name):
     ksp = with_arms(A, "auto", ksp_type)
     b, x = solve(ksp)
     names = [arm.name for arm in arms_of(ksp).all]
-    assert names[0] == "sor" and name in names and "mg" not in names
+    assert names[0] == "sor" and (name if RANKS == 1 else "bjacobi") in names and "mg" not in names
     assert true_residual(A, b, x) < 1e-4
 
 

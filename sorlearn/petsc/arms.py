@@ -28,6 +28,8 @@ IDLE = 100
 _REFUSED = int(PETSc.KSP.ConvergedReason.DIVERGED_PCSETUP_FAILED)
 #: What `-sorlearn_arms auto` stands for, where PETSc has it and it takes the matrix.
 SYMMETRIC, UNSYMMETRIC = ("sor", "eisenstat", "icc", "gamg", "hypre", "cholesky"), ("sor", "ilu", "gamg", "hypre", "lu")
+#: Those of them that are for one rank only; several have block Jacobi with ILU.
+_OF_ONE_RANK = ("icc", "ilu")
 #: KSP types for symmetric matrices.
 _SYMMETRIC_KSPS = ("cg", "minres", "fcg", "pipecg", "groppcg", "cgne", "symmlq", "cr", "pipecr")
 
@@ -102,7 +104,7 @@ class Arms:
             known, symmetric = P.isSymmetricKnown()
             suits = symmetric if known else self.all[0].ksp.getType() in _SYMMETRIC_KSPS
             for name in (*(SYMMETRIC if suits else UNSYMMETRIC), *["mg"] * bool(outer.getPC().getDM()))[1:]:
-                self._add(outer, name)
+                self._add(outer, "bjacobi" if name in _OF_ONE_RANK and outer.comm.getSize() > 1 else name)
         arms = [(arm.name, arm.kind) for arm in self.all]
         self.choosing.enter(outer.comm, P.getSize(), arms, lambda: [self._words(arm) for arm in self.all])
 
