@@ -213,6 +213,17 @@ def test_a_trial_is_cut_off_and_gone_on_with(capfd):
 
 
 @pytest.mark.parallel(1, 2)
+@pytest.mark.parametrize("start", [None, 0.5])
+def test_what_is_cut_off_of_the_safe_arm_is_gone_on_with_too(start):
+    A = laplacian(40)
+    ksp = with_arms(A, "sor,jacobi", ksp_norm_type="unpreconditioned")
+    solve(ksp)
+    force(ksp, arm=0, heir=1, limit=4, trial=1)
+    b, x = solve(ksp, 1, start)
+    assert ksp.getIterationNumber() > 4 and true_residual(A, b, x) < 1.5e-5
+
+
+@pytest.mark.parallel(1, 2)
 @pytest.mark.parametrize("norm", ["unpreconditioned", "preconditioned", "natural"])
 @pytest.mark.parametrize("ksp_type", ["cg", "gmres", "fcg", "bcgs"])
 def test_where_nobody_watches_petsc_cuts_it_off_by_itself(ksp_type, norm, monkeypatch):

@@ -189,6 +189,11 @@ def test_a_factorisation_that_would_take_too_long_isn_t_begun():
     assert asked == [1] and not any(play.arm == 3 for play in run.plays)
 
 
+def test_the_safe_arm_is_never_cut_off():
+    trials = [play for world in WORLDS.values() for play in Run(world).plays if play.trial and play.arm == 0.0]
+    assert trials and not any(play.limit for play in trials)
+
+
 def test_answers_that_lack_digits_tighten_their_arm_s_tolerance():
     rule = Rule(KINDS[:2], 0.04)
     lacked, tight = 0.4, []

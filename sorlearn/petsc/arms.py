@@ -162,13 +162,13 @@ class Arms:
         began = perf_counter()
         decided, play = choosing.decide(outer.getOperators()[1], outer.rtol), choosing.decision
         there, arm, guess = perf_counter(), self.all[int(play.arm)], outer.guess_nonzero
-        if arm is not safe and guess:
+        if (arm is not safe or play.limit) and guess:
             self._answers.keep(x)
         ended = self._run(solver, arm, b, x, limit=int(play.limit), tighten=play.tighten)
         after = perf_counter()
         own, around = there - began, after - there - ended.seconds - ended.set_up_seconds
         rescued, iterations, lacks = False, ended.iterations, None
-        if arm is not safe:
+        if arm is not safe or ended.cut:
             rescued, iterations, lacks = self._answers.finish(solver, arm, ended, play, b, x, guess)
         seconds, rest = ended.seconds, perf_counter() - after
         if self._goes_by(solver, arm):  # what is done around it is done for deciding, and spared by repeats

@@ -142,8 +142,8 @@ class Rule(Remembers):
             trial = self._trial()
         i = self._incumbent if trial is None else trial
         limit, repeats = 0.0, 0.0
-        if trial is not None:
-            limit = CUT * expected[self._incumbent].cost / expected[i].each
+        if trial is not None:  # of the safe arm, whatever it takes: what is cut off says nothing of its omega
+            limit = CUT * expected[self._incumbent].cost / expected[i].each if i else 0.0
         elif expected[i].deviation > BOLD:
             limit = LOOSE * exp(expected[i].log_iterations) if i else 0.0
         # the next solve tells what is unknown of its iterations here; an arm that is new costs decisions enough
