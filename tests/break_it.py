@@ -13,6 +13,8 @@ __all__ = ["PC"]
 WHERE = os.environ["SORLEARN_TEST_FAULT"]
 AFTER = int(os.environ["SORLEARN_TEST_AFTER"])
 RANK = int(os.environ["SORLEARN_TEST_RANK"])
+#: Of all ranks, where the error is to be one of PETSc's.
+KSP = PETSc.KSP().create(PETSc.COMM_WORLD) if "SORLEARN_TEST_PETSC" in os.environ else None
 calls = 0
 raised = False
 
@@ -34,6 +36,8 @@ def _break():
         calls += 1
         if calls > AFTER and RANK in (-1, PETSc.COMM_WORLD.getRank()):
             raised = True
+            if KSP is not None:
+                KSP.setTolerances(rtol=2.0)
             raise InjectedFault(WHERE)
         return intact(*arguments, **keywords)
 

@@ -211,3 +211,15 @@ def test_c_application(compiled, tmp_path, where):
     result = run(2, heat, *arguments, options=options, env=env, cwd=tmp_path)
     assert result.stdout.count("Linear solve converged") == 10
     assert result.stderr.count("sorlearn: learning stops") == 1 and "InjectedFault" in result.stderr
+
+
+def test_petsc_s_own_errors_in_learning_are_no_others(compiled, tmp_path):
+    """In C their handler would print, and abort all ranks but the first."""
+    heat = compiled(ROOT / "demos/c/heat.c")
+    arguments = "-da_grid_x 15 -da_grid_y 15 -ts_max_steps 10 -ksp_converged_reason".split()
+    options = f"{FLAGS} -pc_python_type {ROOT / 'tests/break_it.py'}:PC"
+    env = {"SORLEARN_TEST_FAULT": "petsc.context:Features.look", "SORLEARN_TEST_AFTER": "3", "SORLEARN_TEST_RANK": "1",
+           "SORLEARN_TEST_PETSC": "1"}  # fmt: skip
+    result = run(2, heat, *arguments, options=options, env=env, cwd=tmp_path)
+    assert result.stdout.count("Linear solve converged") == 10 and "PETSC ERROR" not in result.stderr
+    assert result.stderr.count("sorlearn: learning stops") == 1 and "setTolerances" in result.stderr

@@ -17,6 +17,7 @@ from petsc4py import PETSc
 
 from ..errors import SorlearnError
 from ..tuning.registry import Registry, kin
+from .clib import refusals
 from .collective import Comm
 from .context import UNREADABLE, Features
 from .say import complain
@@ -165,7 +166,8 @@ class Deciding(ABC):
     def _attempt(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """The call's result, or None after an error."""
         try:
-            return call(*arguments)
+            with refusals():
+                return call(*arguments)
         except Exception as error:
             self._tell(error)
             self.broken = True
