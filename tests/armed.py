@@ -35,6 +35,13 @@ class Refusing:
         x.copy(y)
 
 
+class GivingUp:
+    """One that can be set up, and no more."""
+
+    def apply(self, pc, x, y):
+        raise RuntimeError("a vector that I don't like")
+
+
 class Lenient:
     """One whose norm is blind to nearly all that a residual has: left-preconditioned GMRES stops far too early."""
 

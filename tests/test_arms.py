@@ -17,6 +17,7 @@ from sorlearn.petsc.answers import Answers
 from sorlearn.petsc.arm import KeptArm
 from sorlearn.petsc.beforehand import factorisation
 from sorlearn.petsc.ksp import KSP
+from sorlearn.tuning.record import MET
 
 # -- answers
 
@@ -159,6 +160,19 @@ def test_eisenstat_s_form_and_sor_share_what_they_learn_of_omega():
     assert arms_of(ksp).all[0].omega > 1.2
 
 
+def test_a_trial_of_eisenstat_s_form_that_is_cut_off_says_nothing_of_omega():
+    ksp = with_arms(laplacian(40), "sor,eisenstat", ksp_norm_type="unpreconditioned")
+    solve(ksp)
+    learner = arms_of(ksp).all[0].pc.getPythonContext()
+    counts = []
+    for limit in (0, 5, 0):
+        force(ksp, arm=1, limit=limit, trial=1)
+        solve(ksp, 1)
+        assert arms_of(ksp).in_use.name == ("sor" if limit else "eisenstat")
+        counts.append(len(learner.records))
+    assert counts == [2, 2, 3] and all(record.iterations > 5 and record.reason in MET for record in learner.records)
+
+
 # -- what goes wrong
 
 
@@ -178,10 +192,13 @@ def test_a_failing_arm_s_solve_is_done_by_the_safe_arm_before_the_application_no
 
 
 @pytest.mark.parallel(1, 2)
-@pytest.mark.parametrize("arm", ["refusing", "nosuch"])
-def test_an_arm_that_is_not_there_or_refuses_the_matrix_is_left_out_with_one_line(arm, capfd):
+@pytest.mark.parametrize("heard", [False, True])
+@pytest.mark.parametrize("arm", ["Refusing", "GivingUp", "nosuch"])
+def test_an_arm_that_is_not_there_or_refuses_the_matrix_is_left_out_with_one_line(arm, heard, capfd):
     A = laplacian(N)
-    ksp = with_arms(A, f"sor,{arm},jacobi", **(python_pc(arm, "Refusing") if arm == "refusing" else {}))
+    ksp = with_arms(A, f"sor,{arm},jacobi", **(python_pc(arm, arm) if arm != "nosuch" else {}))
+    if heard:
+        ksp.setMonitor(lambda ksp, its, norm: None)
     solve(ksp)
     there, rule = arm != "nosuch", rule_of(ksp)
     force(ksp, arm=1)

@@ -171,13 +171,14 @@ def test_a_c_application_by_flags(compiled, tmp_path, nprocs):
 def test_a_c_application_goes_on_where_arms_refuse(compiled, nprocs):
     """There PETSc's own handler of errors would print, and abort all ranks but the first."""
     program, arguments = compiled(ROOT / "demos/c/heat.c"), ["-da_grid_x", 40, "-da_grid_y", 40, "-ts_max_steps", 150]
-    names = "sor,none_such,picky,icc"
-    picky = "-sorlearn_picky_pc_type python -sorlearn_picky_pc_python_type armed.Refusing"
+    names = "sor,none_such,picky,weary,icc"
+    python = "-sorlearn_{0}_pc_type python -sorlearn_{0}_pc_python_type armed.{1}"
+    own = f"{python.format('picky', 'Refusing')} {python.format('weary', 'GivingUp')}"
     paths = os.pathsep.join([str(ROOT / "tests"), ENVIRONMENT["PYTHONPATH"]])
     result = run(nprocs, program, *arguments, env={"PYTHONPATH": paths},
-                 options=f"-python {FLAGS} -sorlearn_arms {names} {picky} -sorlearn_arms_share 0.9")  # fmt: skip
+                 options=f"-python {FLAGS} -sorlearn_arms {names} {own} -sorlearn_arms_share 0.9")  # fmt: skip
     assert "150 steps" in result.stdout and "PETSC ERROR" not in result.stderr + result.stdout
-    assert all(f"arm {name} is left out" in result.stderr for name in ("none_such", "picky", "icc"))
+    assert all(f"arm {name} is left out" in result.stderr for name in ("none_such", "picky", "weary", "icc"))
 
 
 def test_journals_of_both_schemas_are_read_together(tmp_path):

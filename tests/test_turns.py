@@ -182,6 +182,8 @@ def test_another_arm_s_error_is_its_own(kind, start, called, monkeypatch, capfd)
     b, x = solve(ksp, 2, start)
     assert len(called) == before + 1 and ksp.getConvergedReason() > 0
     assert true_residual(ksp.getOperators()[0], b, x) <= 1.5e-6
+    b.set(1.0)
+    x.set(0.0)  # neither is locked
     assert ("arm own is left out: enough" in capfd.readouterr().err) == (PETSc.COMM_WORLD.getRank() == 0)
     ksp.destroy()
 

@@ -15,8 +15,8 @@ from ..errors import MatrixError
 from ..tuning.record import MET, Outcome, Solve
 from .beforehand import Definite, pattern
 from .clib import library
-from .eisenstat import writable
 from .lag import Lag
+from .locks import writable
 from .pc import PC
 from .wrapped import reuses
 
@@ -91,8 +91,8 @@ class Arm(ABC):
         """What goes on around its solve with this right-hand side."""
         return nullcontext()
 
-    def ended(self, seconds: float, failed: bool) -> None:
-        """Its solve took this long."""
+    def ended(self, seconds: float, failed: bool, cut: bool) -> None:
+        """Its solve took this long, and may have been cut off."""
         return
 
     def let_go(self) -> None:
@@ -198,9 +198,9 @@ class EisenstatArm(Arm):
             self._kept.destroy()
         self._kept = None
 
-    def ended(self, seconds: float, failed: bool) -> None:
-        if self._resting is None:
-            iterations, reason, rtol = self.ksp.getIterationNumber(), self.ksp.getConvergedReason(), self.ksp.rtol
+    def ended(self, seconds: float, failed: bool, cut: bool) -> None:
+        iterations, reason, rtol = self.ksp.getIterationNumber(), self.ksp.getConvergedReason(), self.ksp.rtol
+        if self._resting is None and not (cut and iterations != self.limit):  # a trial of the arm says nothing of ω
             worked = self._tuner.omega_safe if failed else 0.0
             outcome = Outcome(iterations, reason if failed else MET[0], failed, failed, worked)
             self._tuner.learn(Solve(outcome, asked=-log10(rtol) if 0.0 < rtol < 1.0 else 8.0, seconds=seconds))

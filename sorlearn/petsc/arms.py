@@ -19,6 +19,7 @@ from .answers import UNPRECONDITIONED, Answers, Ended
 from .arm import Arm, EisenstatArm, new_arm
 from .choosing import Choosing
 from .clib import origin, refusals
+from .locks import unlocking
 from .rescue import first_residual, keep_first_residual
 from .say import once
 from .turns import Turns
@@ -240,11 +241,12 @@ class Arms:
         self._use(arm)
         arm.last = self.choosing.solves
         try:
-            with refusals() if arm is not self.all[0] else nullcontext():
+            other = arm is not self.all[0]
+            with refusals() if other else nullcontext():
                 arm.set_up(solver.outer)
             limit, there = min(filter(None, (limit, arm.limit)), default=0), arm.set_ups[1]
-            with arm.solving(b):
-                cut = solver.solve_with(arm.ksp, b, x, limit=limit, tighten=tighten, nonzero=nonzero)
+            with arm.solving(b), unlocking(b, x) if other else nullcontext():
+                cut = solver.solve_with(arm.ksp, b, x, limit=limit, tighten=tighten, nonzero=nonzero, may_refuse=other)
             iterations, reason = arm.ksp.getIterationNumber(), arm.ksp.getConvergedReason()
             more, now = arm.set_ups
             took = solver.seconds - (now - there)
@@ -256,7 +258,7 @@ class Arms:
             self._drop(arm, error)
             more, now = arm.set_ups
             iterations, reason, cut, took = 0, _REFUSED, False, perf_counter() - began - (now - spent)
-        arm.ended(took, reason < 0)
+        arm.ended(took, reason < 0, cut)
         return Ended(iterations, reason, cut, took, more - set_ups, now - spent)
 
     def _use(self, arm: Arm) -> None:

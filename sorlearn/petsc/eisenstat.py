@@ -11,8 +11,6 @@ Comput. 2 (1981).
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
-from contextlib import contextmanager
 from math import log10
 from typing import Any
 
@@ -23,6 +21,7 @@ from ..tuning.record import Verdict
 from . import say
 from .applier import Applier
 from .clib import PetscBool, library
+from .locks import writable
 from .tolerances import Tolerances
 from .usertest import test_of
 
@@ -30,21 +29,6 @@ from .usertest import test_of
 _FORWARD = 16 + 4
 _PLAIN = "pc_eisenstat_no_diagonal_scaling"
 _NATURAL, _UNPRECONDITIONED = int(PETSc.KSP.NormType.NATURAL), int(PETSc.KSP.NormType.UNPRECONDITIONED)
-
-
-@contextmanager
-def writable(b: Any) -> Iterator[None]:
-    """PCEISENSTAT changes the right-hand side, which newer PETScs keep from being written while a KSP solves."""
-    handle, locks = ctypes.c_void_p(b.handle), ctypes.c_int(0)
-    if hasattr(library(), "VecLockGet"):  # PETSc 3.18 has it, and locks, in debugging only
-        library().VecLockGet(handle, ctypes.byref(locks))
-    for _ in range(locks.value):
-        library().VecLockReadPop(handle)
-    try:
-        yield
-    finally:
-        for _ in range(locks.value):
-            library().VecLockReadPush(handle)
 
 
 class Eisenstat(Applier):

@@ -567,6 +567,17 @@ static PetscErrorCode OnRefusal(MPI_Comm comm, int line, const char *function, c
   return code;
 }
 
+/* Leave no more than so many locks for reading on a vector, as locks.unlocking. */
+static PetscErrorCode Unlock(Vec v, PetscInt left)
+{
+  PetscInt locks;
+  PetscFunctionBegin;
+  (void)v;
+  PetscCall(VecLockGet(v, &locks));
+  for (; locks > left; locks--) PetscCall(VecLockReadPop(v));
+  PetscFunctionReturn(0);
+}
+
 /* As KSP.solve_with and Arm.set_up. */
 static PetscErrorCode SolveInTurn(KSP outer)
 {
@@ -574,6 +585,7 @@ static PetscErrorCode SolveInTurn(KSP outer)
   KSP            inner = turn->inner;
   Mat            A, P;
   PetscLogDouble began, now;
+  PetscInt       b_locks, x_locks;
   PetscErrorCode code;
   double         lacks;
   PetscFunctionBegin;
@@ -591,10 +603,14 @@ static PetscErrorCode SolveInTurn(KSP outer)
   inner->abstol = outer->abstol * turn->scale;
   inner->divtol = outer->divtol;
   inner->max_it = outer->max_it;
+  PetscCall(VecLockGet(outer->vec_rhs, &b_locks));
+  PetscCall(VecLockGet(outer->vec_sol, &x_locks));
   if (turn->judge) PetscCall(PetscPushErrorHandler(OnRefusal, NULL));
   code = KSPSolve(inner, outer->vec_rhs, outer->vec_sol);
   if (turn->judge) PetscCall(PetscPopErrorHandler());
   if (code && turn->judge) {
+    PetscCall(Unlock(outer->vec_rhs, b_locks));
+    PetscCall(Unlock(outer->vec_sol, x_locks));
     turn->left  = 0;
     turn->error = code;
     turn->fetch(turn->exception, turn->exception + 1, turn->exception + 2);

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from time import perf_counter
 from typing import Any
 
@@ -13,7 +13,7 @@ from petsc4py import PETSc
 from ..options import ArmSettings
 from . import alive, delegate, reading, say, tolerances, usertest
 from .arms import Arms
-from .clib import library, origin
+from .clib import library, origin, refusals
 from .in_use import InUse
 from .pc import PC
 from .turns import Turns
@@ -166,7 +166,7 @@ class KSP:
         ksp.setConvergedReason(self.inner.getConvergedReason())
 
     def solve_with(self, inner: Any, b: Any, x: Any, *, limit: int = 0, tighten: float = 0.0,
-                   nonzero: bool | None = None) -> bool:  # fmt: skip
+                   nonzero: bool | None = None, may_refuse: bool = False) -> bool:  # fmt: skip
         """Run an inner KSP for the outer one; returns whether it was cut off.  Collective.
 
         Parameters
@@ -177,6 +177,8 @@ class KSP:
             Decimal digits by which the user's tolerances are tightened.
         nonzero : bool, optional
             Whether to begin with what is in x; as the user has it where it isn't given.
+        may_refuse : bool
+            Whether its errors are nobody else's; where the application is heard in it, they may be the application's.
         """
         self.inner, self._limit, self._cut = inner, limit, False
         delegate.hand_to(self.outer, inner)
@@ -184,7 +186,8 @@ class KSP:
         usertest.outer_of[inner.handle] = self.outer.handle
         began = perf_counter()
         try:
-            (inner.solveTranspose if self._transposed else inner.solve)(b, x)
+            with refusals() if may_refuse and self.says_the_same(inner) else nullcontext():
+                (inner.solveTranspose if self._transposed else inner.solve)(b, x)
         finally:
             del usertest.outer_of[inner.handle]
             self.seconds = perf_counter() - began
