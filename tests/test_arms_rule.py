@@ -11,7 +11,8 @@ import pytest
 from sorlearn.errors import StateError
 from sorlearn.learners import NO_CONTEXT, Context, MatrixFeatures
 from sorlearn.records.checkpoint import _plain
-from sorlearn.tuning.arms import ADVANCE, CUT, LONGEST, STAYING, Rule
+from sorlearn.tuning.arms import CUT, LONGEST, Rule
+from sorlearn.tuning.budget import ADVANCE, STAYING
 from sorlearn.tuning.play import Play, Played
 from sorlearn.tuning.regression import Regression
 

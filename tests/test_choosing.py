@@ -232,9 +232,9 @@ def test_the_advice_counts_all_solves():
     for number in range(20):
         solve(ksp, number)
     rule, tally = rule_of(ksp), arms_of(ksp).choosing.session.tally
-    before, since = float(tally.alone[1][0]), rule._since
+    before, since = float(tally.alone[1][0]), rule._lately.solves
     ksp.destroy()
-    assert since > 0 == rule._since and tally.alone[1][0] > before
+    assert since > 0 == rule._lately.solves and tally.alone[1][0] > before
 
 
 def test_solvers_of_one_name_share_a_summary_where_their_arms_are_the_same():
