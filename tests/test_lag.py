@@ -187,7 +187,7 @@ def test_a_matrix_that_hardly_changes_is_not_set_up_for_again(worth_twenty):
 @pytest.fixture
 def hopeless(monkeypatch):
     """Nothing good is expected of any set-up for another matrix, and next to nothing may be lost by trying one."""
-    monkeypatch.setattr("sorlearn.tuning.lag.SHARE", 1e-9)
+    monkeypatch.setattr("sorlearn.tuning.credit.SHARE", 1e-9)
     monkeypatch.setattr("sorlearn.tuning.lag.Renewal._expected", lambda self: np.inf)
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from sorlearn.records.lag import Tally
+from sorlearn.tuning.credit import CREDIT, LONGEST_REST, SHARE, Credit
+from sorlearn.tuning.distances import Distances
 from sorlearn.tuning.lag import LONGEST_WAIT, Renewal
 from sorlearn.tuning.worth import FIRST, REMEMBERED, Readings, Worth
 
@@ -211,3 +213,63 @@ def test_where_nobody_says_which_applications_belong_together_pauses_are_left_ou
     for _ in range(5):
         readings.applied()
     assert readings.take()[1] == pytest.approx(1.0)
+
+
+# -- its rooms
+
+
+@pytest.mark.parametrize(
+    "looked, excess, far",
+    [(None, None, False), (0.0, None, False), (0.1, 5.0, False), (0.5, 5.0, False), (1.0, 20.0, False),
+     (1e9, 20.0, True)],
+)
+def test_a_distance_is_expected_to_cost_what_the_next_lesser_one_has(looked, excess, far):
+    distances = Distances()
+    for distance, more in ((0.1, 5.0), (1.0, 20.0)):
+        distances.look(distance)
+        distances.remember(more)
+    distances.look(looked)
+    assert distances.excess == excess and distances.far is far
+
+
+def test_what_is_remembered_of_a_distance_follows_the_last_solves():
+    distances = Distances()
+    distances.look(0.3)
+    for more in (0.0, *[10.0] * 20):
+        distances.remember(more)
+    assert distances.excess == pytest.approx(10.0, abs=0.1)
+
+
+def test_a_distance_is_as_before_where_the_last_kept_solve_was_no_farther_than_an_octave():
+    distances = Distances()
+    distances.look(0.3)
+    assert distances.from_fresh and not distances.as_before
+    distances.solved(kept=True)
+    for distance, alike in ((0.3, True), (0.6, True), (3.0, False), (None, False)):
+        distances.look(distance)
+        assert distances.as_before is alike
+    distances.renewed()
+    assert distances.from_fresh
+
+
+def test_after_trials_that_lost_keeping_is_put_off_ever_longer():
+    credit, pauses = Credit(), []
+    for _ in range(100):
+        credit.set_up(10.0)
+    credit.kept(1e4, trial=False)  # there is much to lose
+    for _ in range(4):
+        credit.kept(-1.0, trial=True)
+        pauses.append(credit.put_off(10.0))
+    assert pauses == [1, 2, 4, 8]
+
+
+def test_keeping_is_put_off_till_it_is_affordable():
+    credit = Credit()
+    assert credit.used_up
+    credit.set_up(10.0)
+    assert not credit.used_up and credit.put_off(10.0) == pytest.approx(0.5 * CREDIT / SHARE, abs=1)
+    for _ in range(100):
+        credit.solved(10.0)
+    assert credit.put_off(10.0) <= 1
+    credit.kept(-1e3, trial=False)
+    assert credit.used_up and credit.put_off(0.0) == LONGEST_REST
