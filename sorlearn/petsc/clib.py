@@ -46,6 +46,13 @@ def error_text(code: int) -> str:
     return said.decode(errors="replace").strip().splitlines()[-1]
 
 
+def convergence_test(ksp: int) -> tuple[int, int]:
+    """KSPGetConvergenceTest of the KSP with this handle: where the function is, and its context; 0 for none."""
+    found = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_void_p()
+    library().KSPGetConvergenceTest(ctypes.c_void_p(ksp), *map(ctypes.byref, found))
+    return found[0].value or 0, found[1].value or 0
+
+
 @contextmanager
 def refusals() -> Iterator[None]:
     """PETSc's errors are exceptions and nothing else in here; in an application in C its own handler would print them,

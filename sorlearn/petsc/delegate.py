@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from petsc4py import PETSc
 
-from .clib import PetscBool, PetscInt, address, library
+from .clib import PetscBool, PetscInt, address, convergence_test, library
 
 _SCANNED = 1024  # bytes of a KSP that are searched: it has 1576 in PETSc 3.18, 1608 in 3.26
 _MONITORS_WITHIN = 1500
@@ -195,20 +195,13 @@ def ask_test(ksp: Any, iteration: int, norm: float) -> int:
     """What the KSP's convergence test says, as a KSPConvergedReason; to NaN, too, which petsc4py refuses."""
     if norm >= 0.0:
         return int(ksp.callConvergenceTest(iteration, norm))
-    function, context, _ = _test_of(ksp)
+    function, context = convergence_test(ksp.handle)
     reason = ctypes.c_int()
-    test = ctypes.PYFUNCTYPE(_code, _pointer, PetscInt, ctypes.c_double, _pointer, _pointer)(function.value)
+    test = ctypes.PYFUNCTYPE(_code, _pointer, PetscInt, ctypes.c_double, _pointer, _pointer)(function)
     error = test(ksp.handle, iteration, norm, ctypes.addressof(reason), context)
     if error:
         raise PETSc.Error(error)
     return reason.value
-
-
-def _test_of(ksp: Any) -> tuple[ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]:
-    """KSPGetConvergenceTest: the function, its context, what destroys that."""
-    found = _pointer(), _pointer(), _pointer()
-    library().KSPGetConvergenceTest(_pointer(ksp.handle), *map(ctypes.byref, found))
-    return found
 
 
 def watched(ksp: Any) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Callable, NamedTuple
 from petsc4py import PETSc
 
 from ..tuning.record import Verdict
-from .clib import PetscBool, PetscInt, address, file_at, library
+from .clib import PetscBool, PetscInt, address, convergence_test, file_at, library
 from .tolerances import Tolerances
 
 _NATURAL = int(PETSc.KSP.NormType.NATURAL)
@@ -63,14 +63,10 @@ outer_of: dict[int, int] = {}
 def test_of(ksp: Any) -> StoppingTest:
     """The convergence test that counts for this KSP's solves."""
     handle = outer_of.get(ksp.handle, ksp.handle)
-    test, context, destroy = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_void_p()
-    library().KSPGetConvergenceTest(
-        ctypes.c_void_p(handle), ctypes.byref(test), ctypes.byref(context), ctypes.byref(destroy)
-    )
-    function = test.value or 0
-    if function != address("KSPConvergedDefault") or not context.value:
+    function, context = convergence_test(handle)
+    if function != address("KSPConvergedDefault") or not context:
         return StoppingTest(function)
-    flags = (PetscBool * 3).from_address(context.value)  # KSPConvergedDefaultCtx of kspimpl.h begins with them
+    flags = (PetscBool * 3).from_address(context)  # KSPConvergedDefaultCtx of kspimpl.h begins with them
     return StoppingTest(function, bool(flags[0] or flags[1]), not any(flags) and not _least_iterations(handle))
 
 
