@@ -21,7 +21,10 @@ _SAFE, _OWN = 0.0, 1.0  # whose preconditioner an answer's residual is measured 
 
 
 class Ended(NamedTuple):
-    """How an arm's part in a solve ended; seconds are those of this rank, without set-ups."""
+    """How an arm's part in a solve ended; seconds are those of this rank, without set-ups.
+
+    `goes_by` says whether solves like it can go by without Python.
+    """
 
     iterations: int
     reason: int
@@ -29,6 +32,7 @@ class Ended(NamedTuple):
     seconds: float
     set_ups: int
     set_up_seconds: float
+    goes_by: bool
 
 
 class Answers:

@@ -172,7 +172,7 @@ class Arms:
         if arm is not safe or ended.cut:
             rescued, iterations, lacks = self._answers.finish(solver, arm, ended, play, b, x, guess)
         seconds, rest = ended.seconds, perf_counter() - after
-        if self._goes_by(solver, arm):  # what is done around it is done for deciding, and spared by repeats
+        if ended.goes_by:  # what is done around it is done for deciding, and spared by repeats
             own += around
         elif rescued:
             seconds += around
@@ -189,16 +189,15 @@ class Arms:
         )  # fmt: skip
         if decided:
             self._let_go_of_the_idle()
-        self._hand_over(solver, arm, b, rescued)
+        if choosing.left and ended.goes_by and (arm is safe or not rescued):
+            self._hand_over(solver, arm, b)
         return iterations
 
-    def _hand_over(self, solver: Any, arm: Arm, b: Any, rescued: bool) -> None:
-        """Let the arm repeat the decision with nobody looking, where all ranks see that it may."""
-        safe, choosing = arm is self.all[0], self.choosing
-        if choosing.left and (safe or not rescued) and self._goes_by(solver, arm):
-            self._set_ups = arm.set_ups
-            self._turns.hand_over(solver.outer, arm.ksp, b, left=choosing.left, most=choosing.most,
-                                  tighten=choosing.decision.tighten, judged=not safe)  # fmt: skip
+    def _hand_over(self, solver: Any, arm: Arm, b: Any) -> None:
+        """Let the arm repeat the decision with nobody looking."""
+        choosing, self._set_ups = self.choosing, arm.set_ups
+        self._turns.hand_over(solver.outer, arm.ksp, b, left=choosing.left, most=choosing.most,
+                              tighten=choosing.decision.tighten, judged=arm is not self.all[0])  # fmt: skip
 
     def _goes_by(self, solver: Any, arm: Arm) -> bool:
         """Whether its solves can go by without Python."""
@@ -249,17 +248,18 @@ class Arms:
                 cut = solver.solve_with(arm.ksp, b, x, limit=limit, tighten=tighten, nonzero=nonzero, may_refuse=other)
             iterations, reason = arm.ksp.getIterationNumber(), arm.ksp.getConvergedReason()
             more, now = arm.set_ups
-            took = solver.seconds - (now - there)
-            if self._goes_by(solver, arm):  # as most of its solves will
+            took, goes_by = solver.seconds - (now - there), self._goes_by(solver, arm)
+            if goes_by:  # as most of its solves will
                 took = arm.undisturbed or took
         except Exception as error:
             if arm is self.all[0] or solver.interrupted:
                 raise
             self._drop(arm, error)
             more, now = arm.set_ups
-            iterations, reason, cut, took = 0, _REFUSED, False, perf_counter() - began - (now - spent)
+            iterations, reason, cut, goes_by = 0, _REFUSED, False, False
+            took = perf_counter() - began - (now - spent)
         arm.ended(took, reason < 0, cut)
-        return Ended(iterations, reason, cut, took, more - set_ups, now - spent)
+        return Ended(iterations, reason, cut, took, more - set_ups, now - spent, goes_by)
 
     def _use(self, arm: Arm) -> None:
         self.in_use = arm
