@@ -2,8 +2,8 @@
 
     python3 benchmarks/memory.py [solves] [cycles]
 
-prints bytes a solve and bytes a create/solve/destroy cycle, each for sorlearn, for a Python PC that does nothing but
-sweep (some 100 bytes a prefix are petsc4py's own), and for PETSc's SOR.
+prints bytes a solve and bytes a create/solve/destroy cycle, each for `sorlearn.PC`, for `sorlearn.KSP` with arms,
+for a Python PC that does nothing but sweep (some 100 bytes a prefix are petsc4py's own), and for PETSc's SOR.
 """
 
 from __future__ import annotations
@@ -63,14 +63,18 @@ class Plain:
         pc.getOperators()[1].SOR(x, y, 1.0, 12 | 16, 0.0, 1, 1)
 
 
-PCS = {"sorlearn": "sorlearn.PC", "plain Python": f"{__name__}.Plain", "native": None}
+KINDS = {
+    "sorlearn": {"ksp_type": "cg", "pc_type": "python", "pc_python_type": "sorlearn.PC"},
+    "arms": {"ksp_type": "python", "ksp_python_type": "sorlearn.KSP", "sorlearn_ksp_type": "cg",
+             "sorlearn_arms": "sor,icc,jacobi"},
+    "plain Python": {"ksp_type": "cg", "pc_type": "python", "pc_python_type": f"{__name__}.Plain"},
+    "native": {"ksp_type": "cg", "pc_type": "sor"},
+}  # fmt: skip
 
 
 def solver(A: PETSc.Mat, kind: str, prefix: str) -> PETSc.KSP:
-    """CG with one of PCS."""
-    options, given = PETSc.Options(prefix), {"ksp_type": "cg", "pc_type": "python" if PCS[kind] else "sor"}
-    if PCS[kind]:
-        given["pc_python_type"] = PCS[kind]
+    """One of KINDS."""
+    options, given = PETSc.Options(prefix), KINDS[kind]
     for name, value in given.items():
         options[name] = value
     ksp = PETSc.KSP().create(PETSc.COMM_SELF)
@@ -135,7 +139,7 @@ def main(total_solves: int = 100_000, total_cycles: int = 5_000) -> dict[tuple[s
     """All slopes in bytes, by what they are of."""
     slopes = {}
     for case in CASES:
-        for kind in PCS:
+        for kind in KINDS:
             slopes[case, kind] = apart(case, kind, total_cycles if "solver" in case else total_solves)
             print(f"{case:25s} {kind:14s} {slopes[case, kind]:8.1f} bytes", flush=True)
     return slopes

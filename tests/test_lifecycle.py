@@ -196,17 +196,18 @@ def test_attach_again_and_change_of_type():
 
 
 @pytest.mark.parametrize(
-    ("case", "count", "most"),
+    ("case", "kind", "count", "most"),
     [
-        ("a solve", 60000, 16),
-        ("a solve, matrix changes", 10000, 16),
-        ("a solver", 5000, 300),
-        ("a solver, new prefix", 5000, 300),
+        ("a solve", "sorlearn", 60000, 16),
+        ("a solve, matrix changes", "sorlearn", 10000, 16),
+        ("a solver", "sorlearn", 5000, 300),
+        ("a solver, new prefix", "sorlearn", 5000, 300),
+        ("a solver", "arms", 6000, 300),
     ],
 )
-def test_flat_memory(case, count, most):
+def test_flat_memory(case, kind, count, most):
     """Bytes by which the process grows: a float kept a solve would be 24, a session a solver several thousand."""
-    code = f"import memory; print(memory.CASES[{case!r}]('sorlearn', {count}))"
+    code = f"import memory; print(memory.CASES[{case!r}]({kind!r}, {count}))"
     assert float(run(1, sys.executable, "-c", code, cwd=ROOT / "benchmarks").stdout) < most
 
 

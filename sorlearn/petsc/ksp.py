@@ -124,6 +124,8 @@ class KSP:
             stand_in.setDM(pc.getDM())
         alive.enter(stand_in)
         ksp.setPC(stand_in)
+        if pc is not self._sor:
+            pc.destroy()  # PETSc 3.18 would keep what only Python has let go of
         return self._sor
 
     def setUp(self, ksp: Any) -> None:
