@@ -18,7 +18,7 @@ from . import position
 from .answers import UNPRECONDITIONED, Answers, Ended
 from .arm import Arm, EisenstatArm, new_arm
 from .choosing import Choosing
-from .clib import origin, refusals
+from .clib import Refusals, origin
 from .locks import unlocking
 from .rescue import first_residual, keep_first_residual
 from .say import once
@@ -81,7 +81,7 @@ class Arms:
 
     def _add(self, outer: Any, name: str) -> None:
         try:
-            with refusals():
+            with Refusals():
                 arm = new_arm(outer, self._prefix, name, self._sor)
         except (PETSc.Error, MatrixError) as error:
             self._leave_out(name, error)
@@ -241,7 +241,7 @@ class Arms:
         arm.last = self.choosing.solves
         try:
             other = arm is not self.all[0]
-            with refusals() if other else nullcontext():
+            with Refusals() if other else nullcontext():
                 arm.set_up(solver.outer)
             limit, there = min(filter(None, (limit, arm.limit)), default=0), arm.set_ups[1]
             with arm.solving(b), unlocking(b, x) if other else nullcontext():

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 
 from petsc4py import PETSc
@@ -53,15 +51,15 @@ def convergence_test(ksp: int) -> tuple[int, int]:
     return found[0].value or 0, found[1].value or 0
 
 
-@contextmanager
-def refusals() -> Iterator[None]:
+class Refusals:
     """PETSc's errors are exceptions and nothing else in here; in an application in C its own handler would print them,
     and abort all ranks but the first.
     """
-    PETSc.Sys.pushErrorHandler("python")
-    try:
-        yield
-    finally:
+
+    def __enter__(self) -> None:
+        PETSc.Sys.pushErrorHandler("python")
+
+    def __exit__(self, *error: object) -> None:
         PETSc.Sys.popErrorHandler()
 
 

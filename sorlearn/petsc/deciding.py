@@ -17,7 +17,7 @@ from petsc4py import PETSc
 
 from ..errors import SorlearnError
 from ..tuning.registry import Registry, kin
-from .clib import refusals
+from .clib import Refusals
 from .collective import Comm
 from .context import UNREADABLE, Features
 from .say import complain
@@ -166,7 +166,7 @@ class Deciding(ABC):
     def _attempt(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """The call's result, or None after an error."""
         try:
-            with refusals():
+            with Refusals():
                 return call(*arguments)
         except Exception as error:
             self._tell(error)

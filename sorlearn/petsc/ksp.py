@@ -13,7 +13,7 @@ from petsc4py import PETSc
 from ..options import ArmSettings
 from . import alive, delegate, reading, say, tolerances, usertest
 from .arms import Arms
-from .clib import library, origin, refusals
+from .clib import Refusals, library, origin
 from .in_use import InUse
 from .pc import PC
 from .turns import Turns
@@ -188,7 +188,7 @@ class KSP:
         usertest.outer_of[inner.handle] = self.outer.handle
         began = perf_counter()
         try:
-            with refusals() if may_refuse and self.says_the_same(inner) else nullcontext():
+            with Refusals() if may_refuse and self.says_the_same(inner) else nullcontext():
                 (inner.solveTranspose if self._transposed else inner.solve)(b, x)
         finally:
             del usertest.outer_of[inner.handle]
