@@ -7,6 +7,7 @@ import itertools
 from petsc4py import PETSc
 from systems import from_options, random_rhs
 
+from sorlearn.petsc import collective
 from sorlearn.tuning.play import Play
 
 N = 16
@@ -40,6 +41,16 @@ class GivingUp:
 
     def apply(self, pc, x, y):
         raise RuntimeError("a vector that I don't like")
+
+
+class GivingUpAlone:
+    """One that the last rank can't apply."""
+
+    def apply(self, pc, x, y):
+        if RANKS > 1 and PETSc.COMM_WORLD.getRank() == RANKS - 1:
+            collective.PATIENCE = 1.0
+            raise RuntimeError("a part that I don't like")
+        x.copy(y)
 
 
 class Lenient:

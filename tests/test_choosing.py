@@ -181,6 +181,17 @@ def test_a_c_application_goes_on_where_arms_refuse(compiled, nprocs):
     assert all(f"arm {name} is left out" in result.stderr for name in ("none_such", "picky", "weary", "icc"))
 
 
+def test_where_an_arm_fails_on_one_rank_only_the_run_ends_and_says_why(compiled):
+    """The other one waits for it for ever, in the arm's solve."""
+    program, arguments = compiled(ROOT / "demos/c/heat.c"), ["-da_grid_x", 40, "-da_grid_y", 40, "-ts_max_steps", 150]
+    own = "-sorlearn_own_pc_type python -sorlearn_own_pc_python_type armed.GivingUpAlone -sorlearn_arms_share 0.9"
+    paths = os.pathsep.join([str(ROOT / "tests"), ENVIRONMENT["PYTHONPATH"]])
+    result = run(2, program, *arguments, options=f"-python {FLAGS} -sorlearn_arms sor,own {own}", check=False,
+                 env={"PYTHONPATH": paths})  # fmt: skip
+    (said,) = re.findall(r"sorlearn: solver '': .*, so that the run ends", result.stderr)
+    assert result.returncode and "arm own: a part that I don't like" in said and "-sorlearn_arms without own" in said
+
+
 def test_journals_of_both_schemas_are_read_together(tmp_path):
     A, path = laplacian(N), str(tmp_path / "both.jsonl")
     ksp = with_arms(A, "sor,jacobi", sorlearn_arms_journal=path, pc_sorlearn_journal=path)

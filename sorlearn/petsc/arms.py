@@ -90,12 +90,14 @@ class Arms:
         keep_first_residual(arm.ksp)
         self.all.append(arm)
 
-    def _leave_out(self, name: str, error: BaseException) -> None:
+    def _leave_out(self, name: str, error: BaseException) -> str:
+        """Say once, if at all, that an arm isn't there or refuses the matrix, and why; returns what that is."""
         text = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         own = f"-{self._prefix}sorlearn_{name}_"
         remedy = f"{own}pc_type and {own}ksp_type with what it has, or -{self._prefix}sorlearn_arms without {name}"
         if not self._auto:
             once(PETSc.COMM_WORLD, self._prefix, f"arm {name} is left out: {text}; remedy: {remedy}")
+        return f"arm {name}: {text}; remedy: {remedy}"
 
     # -- coming and going
 
@@ -266,8 +268,7 @@ class Arms:
 
     def _drop(self, arm: Arm, error: BaseException) -> None:
         """It refuses the matrix."""
-        self._leave_out(arm.name, origin(error))
-        self.choosing.leave_out(self.all.index(arm))
+        self.choosing.leave_out(self.all.index(arm), self._leave_out(arm.name, origin(error)))
 
     def _let_go_of_the_idle(self) -> None:
         for i, arm in enumerate(self.all):

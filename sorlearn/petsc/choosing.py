@@ -16,7 +16,7 @@ from ..tuning.registry import kin
 from .beforehand import factorisation
 from .context import Features
 from .deciding import Deciding
-from .say import at_exit, say
+from .say import at_exit, complain, say
 
 _tallies: dict[tuple[Any, ...], Tally] = {}
 #: A solve that takes so many times the iterations, and one more, of the one that was decided is the last to repeat it.
@@ -123,8 +123,12 @@ class Choosing(Deciding):
         if self.session is not None and not self.broken:
             self._attempt(self.session.pass_unseen, played, solves)
 
-    def leave_out(self, i: int) -> None:
-        """This arm refuses the matrix."""
+    def leave_out(self, i: int, why: str) -> None:
+        """This arm refuses the matrix, for a reason that is said where other ranks have none.  Collective."""
+        assert self._comm is not None
+        if not self._comm.all_come():  # they wait for this one, in the arm's solve
+            complain(PETSc.COMM_SELF, f"solver '{self.prefix}': {why}; on some ranks only, so that the run ends")
+            self._comm.abort()
         if self.session is not None:
             self.session.rule.leave_out(i)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from time import monotonic, sleep
 from typing import Any
 
 import numpy as np
+
+#: Seconds for which ranks that have met an error wait for the others.
+PATIENCE = 60.0
 
 
 class Comm:
@@ -49,3 +53,19 @@ class Comm:
         result = np.empty_like(values)
         self._mpi.Allreduce(values, result, op=MPI.MAX)
         return result
+
+    def all_come(self) -> bool:
+        """Whether all ranks come here, too: one that doesn't before long waits for these elsewhere, for ever."""
+        if self._mpi is None:
+            return True
+        request, end = self._mpi.Ibarrier(), monotonic() + PATIENCE
+        while not request.Test():
+            if monotonic() > end:
+                return False
+            sleep(0.01)
+        return True
+
+    def abort(self) -> None:
+        """End all of them."""
+        assert self._mpi is not None
+        self._mpi.Abort(1)
