@@ -193,14 +193,14 @@ def test_a_failing_arm_s_solve_is_done_by_the_safe_arm_before_the_application_no
 
 @pytest.mark.parallel(1, 2)
 @pytest.mark.parametrize("heard", [False, True])
-@pytest.mark.parametrize("arm", ["Refusing", "GivingUp", "nosuch"])
+@pytest.mark.parametrize("arm", ["Refusing", "GivingUp", "Misspelt", "nosuch"])
 def test_an_arm_that_is_not_there_or_refuses_the_matrix_is_left_out_with_one_line(arm, heard, capfd):
     A = laplacian(N)
     ksp = with_arms(A, f"sor,{arm},jacobi", **(python_pc(arm, arm) if arm != "nosuch" else {}))
     if heard:
         ksp.setMonitor(lambda ksp, its, norm: None)
     solve(ksp)
-    there, rule = arm != "nosuch", rule_of(ksp)
+    there, rule = arm not in ("Misspelt", "nosuch"), rule_of(ksp)
     force(ksp, arm=1)
     b, x = solve(ksp)
     assert ksp.getConvergedReason() > 0 and true_residual(A, b, x) < 1e-4

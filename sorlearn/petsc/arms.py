@@ -9,7 +9,7 @@ from typing import Any
 
 from petsc4py import PETSc
 
-from ..errors import MatrixError, OptionError
+from ..errors import OptionError
 from ..options import ArmSettings
 from ..records.arms import ArmRecord
 from ..records.journal import finite
@@ -83,10 +83,12 @@ class Arms:
         try:
             with Refusals():
                 arm = new_arm(outer, self._prefix, name, self._sor)
-        except (PETSc.Error, MatrixError) as error:
-            self._leave_out(name, error)
+                arm.ksp = self._make(outer, arm.pc, name)
+        except OptionError:
+            raise
+        except Exception as error:  # PETSc's, or one in Python of a preconditioner that is written in it
+            self._leave_out(name, origin(error))
             return
-        arm.ksp = self._make(outer, arm.pc, name)
         keep_first_residual(arm.ksp)
         self.all.append(arm)
 

@@ -96,7 +96,11 @@ class KSP:
         inner.setOptionsPrefix(own)
         if not arm:
             inner.setPC(pc)
-        _set_from(inner, own, lenders)
+        try:
+            _set_from(inner, own, lenders)
+        except Exception:
+            inner.destroy()
+            raise
         if arm:  # whose PC has been set from options already, with a prefix of its own
             inner.setPC(pc)
         return inner
