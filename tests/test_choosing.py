@@ -190,6 +190,7 @@ def test_where_an_arm_fails_on_one_rank_only_the_run_ends_and_says_why(compiled)
                  env={"PYTHONPATH": paths})  # fmt: skip
     (said,) = re.findall(r"sorlearn: solver '': .*, so that the run ends", result.stderr)
     assert result.returncode and "arm own: a part that I don't like" in said and "-sorlearn_arms without own" in said
+    assert "### `on some ranks only, so that the run ends`" in (ROOT / "docs/troubleshooting.md").read_text()
 
 
 def test_journals_of_both_schemas_are_read_together(tmp_path):
