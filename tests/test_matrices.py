@@ -150,6 +150,7 @@ REFUSED_HERE = {
 #: A diagonal entry of one rank becomes zero after some solves.
 ONE_RANK = """
 import sys
+import time
 import petsc4py
 petsc4py.init(sys.argv)
 sys.path.insert(0, {tests!r})
@@ -169,6 +170,7 @@ try:
 except PETSc.Error as error:
     with open("{make}-refused", "a") as file:  # an aborted job may lose what it has printed
         print("on", comm.rank, *[error.ierr][:{codes}], file=file)
+    time.sleep(1.0)
     comm.tompi4py().Abort(1)  # the others wait for this rank
 """
 CODES = keeps_codes()

@@ -66,6 +66,7 @@ class Comm:
         return True
 
     def abort(self) -> None:
-        """End all of them."""
+        """End all of them, a second later: a job that ends so may lose what it has just printed."""
         assert self._mpi is not None
+        sleep(1.0)
         self._mpi.Abort(1)
