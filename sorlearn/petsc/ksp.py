@@ -98,7 +98,7 @@ class KSP:
             inner.setPC(pc)
         try:
             _set_from(inner, own, lenders)
-        except Exception:
+        except Exception:  # the caller's; what is half made would stay
             inner.destroy()
             raise
         if arm:  # whose PC has been set from options already, with a prefix of its own

@@ -49,7 +49,7 @@ def unlocking(*vectors: Any) -> Iterator[None]:
     before = [_locks(v) for v in vectors]
     try:
         yield
-    except BaseException:
+    except BaseException:  # whatever it is, it goes on
         for v, left in zip(vectors, before):
             _unlock(v, left)
         raise

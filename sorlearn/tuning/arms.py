@@ -2,8 +2,9 @@
 
 An arm is a whole solver.  What it costs is time: its iterations, which a regression over the context predicts, times
 the smoothed seconds that one takes, and its share of set-ups.  Trials are paid for: what they take beyond the incumbent
-is limited to a share of all time so far and a few first solves in advance, the cheapest come first, and each is cut off
-at a multiple of the incumbent.  What was cut off is known to be dearer than that (a censored observation).
+is limited to a share of all time so far and a few first solves in advance, the cheapest come first, and each but the
+safe arm's is cut off at a multiple of the incumbent.  What was cut off is known to be dearer than that (a censored
+observation).
 
 This is a contextual bandit that is greedy but for optimistic trials under a budget.  W. Chu, L. Li, L. Reyzin,
 R. Schapire, *Contextual bandits with linear payoff functions*, AISTATS 2011; the budget is that of Y. Wu et al.,
