@@ -41,8 +41,6 @@ SOLVES = 1000
 #: Bytes and seconds that a variant may take; changes that are called none.
 MEMORY, SECONDS, NOTHING = 3 * 10**9, 300, 0.003
 WORKERS = 2
-#: Constants of the strict account, which no case plays.
-STRICT = ("STRICT_TINY", "STRICT_SHARE", "CONSTANT", "SELDOM", "OFTEN", "ALARM", "CUT")
 
 suites: dict[str, tuple[Suite, float]] = {}
 learner: type[Learner]
@@ -102,7 +100,7 @@ def constants_in(modules: list[ModuleType]) -> dict[str, Constant]:
     for module in modules:
         for name, value in vars(module).items():
             number = isinstance(value, (int, float, np.ndarray)) and not isinstance(value, bool)
-            if name.lstrip("_").isupper() and number and name not in STRICT:
+            if name.lstrip("_").isupper() and number:
                 other = name in known and known[name].value is not value
                 label = f"{module.__name__.rpartition('.')[2]}.{name}" if other else name
                 known.setdefault(label, Constant(name, [])).modules.append(module)

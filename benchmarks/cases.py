@@ -110,7 +110,7 @@ def play(cls: type[Learner], suite: Suite, seed: int, times: list[float]) -> np.
     space = Space(
         omega_min=low, omega_max=high, context_min=min(numbers), context_max=max(numbers) + 1e-9, least=0.0
     )
-    learner, baseline, spent = cls(space=space, seed=seed), Baseline(seed=seed), []
+    learner, baseline, spent = cls(space=space, seed=seed), Baseline(), []
     for t, context in enumerate(suite.contexts):
         start = perf_counter()
         if baseline.due():  # from here on as a session does it

@@ -10,9 +10,7 @@ import pytest
 from sorlearn.tuning.baseline import (
     BLIND_SHARE,
     BLIND_TINY,
-    CONSTANT,
     CREDIBLE,
-    CUT,
     FEW,
     FIRST_TIMES,
     PAUSE,
@@ -21,6 +19,7 @@ from sorlearn.tuning.baseline import (
     TINY,
     Baseline,
 )
+from sorlearn.tuning.strict import Strict
 
 T = 3000
 _t = np.arange(T)
@@ -70,52 +69,6 @@ def play(baseline, safe, trial, ratio=None, chooses_safe=lambda t: False):
     return np.array(spent)
 
 
-# -- the strict account
-
-
-def strictly(case, seed):
-    safe, trial = costs(case)
-    return play(Baseline(seed=seed, strict=True), safe, trial).sum()
-
-
-@pytest.mark.parametrize("case", COSTS)
-def test_a_strict_account_holds_on_adversarial_costs(case):
-    safe, _ = costs(case)
-    mean = np.mean([strictly(case, seed) for seed in range(20)])
-    assert mean <= 1.05 * (sum(safe) + T) + (CONSTANT + 2) * (safe[0] + 1)
-
-
-@pytest.mark.parametrize("case", ["bad", "never converging", "somewhat worse", "systems get easier", "one iteration"])
-def test_the_costs_are_adversarial(case):
-    """Cutting trials off isn't enough: without audits each of these costs more than is allowed."""
-    safe, trial = (np.array(each) for each in costs(case))
-    limit = int(CUT * (safe[0] + 1)) + 1
-    without = np.where(trial <= limit, trial, limit + safe)
-    assert np.sum(without + 1) > 1.05 * np.sum(safe + 1) + (CONSTANT + 2) * (safe[0] + 1)
-
-
-@pytest.mark.parametrize("ratio", [None, lambda t: 9.0, lambda t: 0.1])
-def test_a_strict_account_lets_a_good_omega_work_whatever_the_learner_says(ratio):
-    totals = [play(Baseline(seed=seed, strict=True), [20] * T, [8] * T, ratio).sum() for seed in range(20)]
-    assert np.mean(totals) < 1.05 * 9 * T
-
-
-@pytest.mark.parametrize("case", ["somewhat worse", "flips", "systems get easier", "heavy tails"])
-def test_a_strict_estimate_has_no_bias(case):
-    """Not even where the learner itself often plays the safe ω, which is no audit: it wasn't drawn."""
-    safe, trial = costs(case)
-    estimates = []
-    for seed in range(60):
-        baseline = Baseline(seed=seed, strict=True)
-        play(baseline, safe, trial, chooses_safe=lambda t: t % 3 == 0)
-        estimates.append(baseline.estimate)
-    error = np.mean(estimates) - (sum(safe) + T)
-    assert abs(error) < 3 * np.std(estimates) / np.sqrt(len(estimates)) + 1.0
-
-
-# -- the plain one
-
-
 @pytest.mark.parametrize("case", sorted(set(COSTS) - CHANGING))
 def test_a_learner_without_opinions_never_costs_much_more_than_the_safe_omega(case):
     safe, trial = costs(case)
@@ -162,9 +115,9 @@ def test_one_bad_trial_is_earned_back_before_the_next():
     assert (spent[:15] == 21).all() and (spent == 37).any()
 
 
-@pytest.mark.parametrize("strict", [False, True])
-def test_where_the_safe_omega_takes_three_iterations_it_is_always_due(strict):
-    baseline = Baseline(strict=strict)
+@pytest.mark.parametrize("kind", [Baseline, Strict])
+def test_where_the_safe_omega_takes_three_iterations_it_is_always_due(kind):
+    baseline = kind()
     assert (play(baseline, [TINY - 1] * 100, [TINY - 2] * 100) == TINY).all()
     assert baseline.tiny
     harder = play(baseline, [20] * 100, [8] * 100, lambda t: 21 / 9)
@@ -221,7 +174,6 @@ def test_the_first_trial_is_cut_off_earlier():
     assert baseline.limit(lambda: 0.5) == FIRST_TIMES * 21.0
     assert baseline.limit(lambda: 1.5) == TIMES * 1.5 * 21.0  # the first one says little of a harder system
     assert baseline.limit(lambda: 50.0) == TIMES * CREDIBLE * 21.0
-    baseline.probability = 1.0
     baseline.enter(21.0, safe=True, ratio=1.0)
     assert baseline.limit() == baseline.limit(lambda: 1.5) == TIMES * 21.0
 
@@ -254,16 +206,15 @@ def test_what_the_safe_omega_did_after_a_trial_was_cut_off_is_no_loss():
 # -- what it says, and what stays
 
 
-@pytest.mark.parametrize("strict", [False, True])
-def test_a_restored_account_goes_on_alike(strict):
-    first, second = (Baseline(seed=seed, strict=strict) for seed in (1, 2))
+def test_a_restored_account_goes_on_alike():
+    first, second = Baseline(), Baseline()
     safe, trial = costs("flips", 400)
     play(first, safe, trial)
     second.restore(json.loads(json.dumps(first.state())))
     assert np.array_equal(play(first, safe, trial), play(second, safe, trial))
 
 
-@pytest.mark.parametrize("damage", [{"spent": "much"}, {"level": float("nan")}, {"rng": None}])
+@pytest.mark.parametrize("damage", [{"spent": "much"}, {"level": float("nan")}, {"streak": None}])
 def test_a_damaged_state_changes_nothing(damage):
     baseline = Baseline()
     play(baseline, [20] * 30, [8] * 30)
@@ -277,7 +228,7 @@ def test_the_dearer_audits_are_the_more_rarely_they_are_made():
     audits = []
     for price in (1.0, 20.0):
         baseline = Baseline()
-        baseline.price = price
+        baseline.begin(price)
         play(baseline, [20] * 5000, [15] * 5000, lambda t: 21.0 / 16.0)
         audits.append(baseline.audits)
     assert 5 <= audits[1] < audits[0] / 2

@@ -178,6 +178,41 @@ def test_python_is_called_for_decisions_only(monkeypatch):
     assert calls.count("apply") <= decided
 
 
+GUARD = {"ksp_type": "python", "ksp_python_type": "sorlearn.KSP", "sorlearn_ksp_type": "cg"}
+
+
+@pytest.mark.parametrize("disturb", [lambda ksp, t: None, fails_at_times, guesses])
+@pytest.mark.parametrize("options", [{"ksp_norm_type": "unpreconditioned"}, {"sorlearn_ksp_type": "gmres"}])
+def test_the_guarded_solver_is_the_same_as_in_python(disturb, options, attached):
+    ways = []
+    for on in (True, False):
+        attached(on)
+        ways.append(march(f"guard{next(number)}_", disturb, n=16, **{**GUARD, **options}))
+    assert ways[0][1] == ways[1][1] < SOLVES
+    for in_c, in_python in zip(ways[0][0], ways[1][0]):
+        assert in_c == pytest.approx(in_python, rel=1e-9)
+
+
+@pytest.mark.parallel(1, 2)
+def test_the_guarded_solver_calls_python_for_decisions_only(monkeypatch, nprocs):
+    """On every rank once for the outer solver, unless it is given something to show."""
+    calls, runs = [], []
+    before, outer = sorlearn.PC.preSolve, sorlearn.KSP._run
+    monkeypatch.setattr(sorlearn.PC, "preSolve", lambda *arguments: calls.append(1) or before(*arguments))
+    monkeypatch.setattr(sorlearn.KSP, "_run", lambda *arguments, **how: runs.append(1) or outer(*arguments, **how))
+    show = next(number)
+
+    def shows(ksp, t):
+        if t == FEWER - 2:
+            ksp.setMonitor(lambda ksp, its, norm: runs.append(show))
+
+    found, decided = march(f"rarelyguard{show}_", shows, n=16, solves=FEWER, ksp_norm_type="unpreconditioned", **GUARD)
+    decided = PETSc.COMM_WORLD.tompi4py().bcast(decided)
+    assert len(calls) <= decided + 5 < FEWER / 2
+    assert runs.count(1) == 3 and runs.count(show) >= 2
+    assert max(entry[2] for entry in found[::2]) > 1.0 and all(entry[1] > 0 for entry in found[::2])
+
+
 @pytest.mark.parallel(1, 2)
 def test_a_fixed_omega_needs_no_python(monkeypatch, nprocs):
     calls = []

@@ -13,7 +13,7 @@ from petsc4py import PETSc
 from systems import fill, from_options, laplacian, native, random_rhs, true_residual, user_test
 from test_clients import SOLVED
 
-from sorlearn.tuning.baseline import CONSTANT
+from sorlearn.tuning.strict import CONSTANT
 
 GUARDED = "-python -ksp_type python -ksp_python_type sorlearn.KSP -sorlearn_ksp_type"
 DIVERGED_ITS = int(PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT)

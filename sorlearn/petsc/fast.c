@@ -1,7 +1,7 @@
 /*
    Solves in which there is nothing to decide, without Python.  Of sorlearn.PC: its sweeps, solves that repeat a decision
    while omega follows the matrix, and solves in which omega is held.  Of sorlearn.Lag: applications of the wrapped PC,
-   and solves that are all set up for.  Of sorlearn.KSP: solves that repeat the decision for an arm.
+   and solves that are all set up for.  Of sorlearn.KSP: solves of the inner KSP, or that repeat the decision for an arm.
 
    These functions stand in for petsc4py's in the operations of a Python PC or KSP and call those wherever Python has to
    decide, judge or repair.  What is known of it, `State` or `Turn`, is memory of fast.py's, which has the same
@@ -102,6 +102,14 @@ const int64_t sorlearn_built_for[] = {PETSC_VERSION_MAJOR, PETSC_VERSION_MINOR, 
 
 static State *first;
 static Turn  *first_turn;
+
+static PetscErrorCode SolveInTurn(KSP);
+
+/* Whether a KSP leaves its solves to another one, which this PC hears of next. */
+static PetscBool Delegates(KSP ksp)
+{
+  return (PetscBool)(ksp->ops->solve == SolveInTurn);
+}
 
 /* Whether a solve with so many iterations is like the one that its decision was made for, as Repeats.like. */
 static PetscBool Like(State *state, PetscInt its)
@@ -414,6 +422,7 @@ static PetscErrorCode PreSolve(PC pc, KSP ksp, Vec b, Vec x)
   State    *state = Of(pc);
   PetscBool known = PETSC_FALSE;
   PetscFunctionBegin;
+  if (Delegates(ksp)) PetscFunctionReturn(0);
   if (Known(state, ksp)) {
     if (state->holds) PetscFunctionReturn(0);
     if (state->left > 0) {
@@ -436,7 +445,7 @@ static PetscErrorCode PostSolve(PC pc, KSP ksp, Vec b, Vec x)
   State         *state = Of(pc);
   PetscLogDouble now;
   PetscFunctionBegin;
-  if (state->holds && Known(state, ksp)) PetscFunctionReturn(0);
+  if (Delegates(ksp) || (state->holds && Known(state, ksp))) PetscFunctionReturn(0);
   if (state->running) {
     if (ksp != state->ksp) PetscFunctionReturn(0); /* inside the solve under way: Chebyshev's estimate */
     PetscCall(PetscTime(&now));

@@ -11,6 +11,7 @@ from typing import Any
 from petsc4py import PETSc
 
 from ..options import ArmSettings
+from ..tuning.repeat import FOR_GOOD
 from . import alive, delegate, reading, say, tolerances, usertest
 from .arms import Arms
 from .clib import Refusals, library, origin
@@ -81,8 +82,7 @@ class KSP:
             self.inner = self._make(ksp, pc)
         delegate.copy_norms(self.inner, ksp)
         delegate.stand_for(ksp, self.inner)
-        if self.arms is not None:
-            self._turns.attach(ksp)
+        self._turns.attach(ksp)
 
     def _make(self, ksp: Any, pc: Any, arm: str = "") -> Any:
         """An inner KSP with this PC, configured by its own options and, where it has none, by others'."""
@@ -155,8 +155,11 @@ class KSP:
         failure: BaseException | None = None
         try:
             if self.arms is None:
+                self._turns.take_back()
                 self.solve_with(self.inner, b, x)
                 iterations = self.inner.getIterationNumber()
+                if self._turns.attached and self.says_the_same(self.inner):
+                    self._turns.hand_over(ksp, self.inner, b, left=FOR_GOOD, most=FOR_GOOD, tighten=0.0, judged=False)
             else:
                 iterations = self.arms.solve(self, b, x, transposed)
         except PETSc.Error as error:
@@ -300,6 +303,7 @@ class KSP:
         if self.arms is not None:
             self.arms.reset()
         elif self.inner is not None:
+            self._turns.take_back()
             self.inner.reset()
 
     def destroy(self, ksp: Any) -> None:
@@ -316,6 +320,7 @@ class KSP:
         if self.arms is not None:
             self.arms.destroy()
         elif self.inner is not None:
+            self._turns.take_back()
             self.inner.destroy()
         self.inner, self.arms, self._tests = None, None, {}
 

@@ -13,15 +13,13 @@ References
 from __future__ import annotations
 
 from math import sqrt
-from typing import Callable
-
-import numpy as np
+from typing import Callable, ClassVar
 
 from ..learners.state import Remembers
 
-#: Mean cost of the safe ω, in iterations + 1, up to which there is nothing to learn; in a strict account, and for a
-#: learner that predicts nothing and so would have to try everything; saved share that disproves it.
-TINY, STRICT_TINY, BLIND_TINY, PROVEN = 4.0, 5.0, 8.0, 0.1
+#: Mean cost of the safe ω, in iterations + 1, up to which there is nothing to learn; for a learner that predicts
+#: nothing and so would have to try everything; saved share that disproves it.
+TINY, BLIND_TINY, PROVEN = 4.0, 8.0, 0.1
 #: Weight of the newest solve in that mean, at least.
 NEWEST = 0.2
 #: Where the first solve at the safe ω cost no more, a second one shows whether it stays at so few.
@@ -42,14 +40,6 @@ APART, TELLING, LONG, AFFORDED = 4.0, 0.05, 25.0, 0.001
 TIMES, FIRST_TIMES = 3.0, 2.2
 #: Where only a doubt that nothing adds evidence to keeps from trials, one is made after so many solves nevertheless.
 PAUSE = 16
-#: The strict account: the total may exceed the safe ω's by this share, and this many times the first audit.
-STRICT_SHARE, CONSTANT = 0.04, 4.0
-#: Its audits are drawn with a probability in this range: the more there is to lose before it is empty, the less.
-SELDOM, OFTEN = 0.01, 0.25
-#: A trial this many times as dear as trials have been lately: times have changed, so audit soon.
-ALARM = 1.3
-#: A trial is cut off at this many times the dearest recent audit.
-CUT = 1.5
 
 
 class Baseline(Remembers):
@@ -59,47 +49,30 @@ class Baseline(Remembers):
     what they have cost less than was predicted.  While more than that was spent the safe ω is due; in good times it is
     due the more rarely the better they are.
 
-    In a strict account audits are drawn at random besides, so that no sequence of costs that is fixed beforehand can
-    hide from them; the mean of the last audits stands for the solves between them, and each audit's deviation from it
-    counts for all the solves that it was drawn from (a control variate).  With such costs
-
-        E[total] ≤ (1 + STRICT_SHARE)·E[safe total] + CONSTANT·(first safe cost) + the cost of the last trial,
-
-    because a trial that is cut off and continued at the safe ω costs at most its own iterations more than the safe ω.
-
-    Parameters
-    ----------
-    seed : int
-        Of the draws of audits.
-    strict : bool
-        Whether that bound is to hold, as the guarded solver promises, whatever the learner predicts.
+    ``strict.py`` has an account that believes no prediction.
 
     Attributes
     ----------
     spent, estimate : float
         What was spent, and what the safe ω would have cost.
     price : float
-        What an audit takes, its decisions included, over its solve; to be set by who knows.
+        What an audit takes, its decisions included, over its solve.
     """
 
-    _remembered = (
-        "rng", "solves", "audits", "evidence", "since", "spent", "estimate", "unseen", "beyond", "level",
-        "dearest", "first", "trial", "alarm", "predicts", "probability", "streak",
+    _remembered: ClassVar[tuple[str, ...]] = (
+        "solves", "audits", "evidence", "since", "spent", "estimate", "unseen", "beyond", "level", "dearest",
+        "predicts", "streak",
     )  # fmt: skip
 
-    def __init__(self, *, seed: int = 0, strict: bool = False) -> None:
-        self.strict = strict
-        self.rng = np.random.Generator(np.random.PCG64([seed, 1]))
+    def __init__(self) -> None:
         self.solves = self.audits = self.evidence = self.since = 0
         self.spent = self.estimate = 0.0
         self.unseen = 0.0  # predicted part of the estimate
-        self.level = self.dearest = self.first = 0.0  # costs at the safe ω: mean, dearest of late, first
+        self.level = self.dearest = 0.0  # costs at the safe ω: mean, dearest of late
         self.beyond = 0.0  # sum of what audits cost beyond what was believed before them, relatively
-        self.trial = 0.0  # mean cost of trials
         self.streak = 0  # solves at the safe ω in a row
-        self.alarm, self.predicts = False, False
+        self.predicts = False
         self.price = 1.0
-        self.probability = 0.0  # of the audit that is due, 0 where none is
 
     @property
     def tiny(self) -> bool:
@@ -109,27 +82,33 @@ class Baseline(Remembers):
     @property
     def few(self) -> float:
         """Iterations of the safe ω up to which that is so."""
-        return (STRICT_TINY if self.strict else TINY if self.predicts else BLIND_TINY) - 1.0
+        return (TINY if self.predicts else BLIND_TINY) - 1.0
 
     @property
     def margin(self) -> float:
         """What may still be lost, in iterations."""
-        if self.strict:
-            return (1.0 + STRICT_SHARE) * self.estimate + CONSTANT * self.first - self.spent
         return self._expected_margin() - DOUBT / sqrt(1.0 + self.evidence) * self.unseen
 
     def _expected_margin(self) -> float:
-        """The same without the standard error, in an account that isn't strict."""
+        """The same without the standard error."""
         share = SHARE if self.predicts else BLIND_SHARE
         granted = share * max(self.estimate, ADVANCE * self.level)
         return self.estimate + granted - max(-self._bias(), 0.0) * self.unseen - self.spent
 
+    def begin(self, price: float) -> None:
+        """A decision comes, and costs this much: repeats of the one before are entered."""
+        self.price = price
+
     def due(self) -> bool:
-        """Whether the coming solve is to be played at the safe ω; may draw."""
-        probability = self._probability()
-        due = probability == 1.0 or (probability > 0.0 and bool(self.rng.random() < probability))
-        self.probability = probability if due else 0.0
-        return due
+        """Whether the coming solve is to be played at the safe ω."""
+        if self.audits < 1 + (self.level <= FEW) or self.tiny:
+            return True
+        margin = self.margin
+        if margin < 0.0:
+            return self.streak < PAUSE or self._expected_margin() < 0.0
+        saved = margin / self.spent
+        rarely = (saved / TELLING) ** 2 * max(1.0, self.solves / LONG)
+        return self.since > APART + min(rarely, self.price * saved / AFFORDED)
 
     def limit(self, harder: Callable[[], float] = lambda: 1.0) -> float:
         """Iterations after which a trial is cut off; 0 for none.
@@ -142,8 +121,6 @@ class Baseline(Remembers):
         """
         if not self.audits:
             return 0.0
-        if self.strict:
-            return float(int(CUT * self.dearest) + 1)
         usual = max(self.dearest, self.level)
         if self.audits > 1:
             return TIMES * usual
@@ -168,35 +145,21 @@ class Baseline(Remembers):
         if not safe or ratio is not None:
             self.predicts = ratio is not None
         self.streak = self.streak + solves if safe else 0
-        if safe and (self.probability or not self.strict):
-            self._audit(cost, ratio, solves)
-        else:
-            self._predict(cost, ratio, solves, limit)
-        self.probability = 0.0
+        self._audit(cost, ratio, solves) if safe else self._predict(cost, ratio, solves, limit)
+
+    def spare(self, solves: int) -> int:
+        """How many of so many further solves may repeat the last, with nothing due in between.
+
+        Called with 0 where repeats end before they were to.
+        """
+        return solves
 
     def _bias(self) -> float:
         """What audits cost beyond the predictions before them: the relative mean, near nought while there are few."""
         return self.beyond / (self.evidence + PRIOR)
 
-    def _probability(self) -> float:
-        if self.audits < 1 + (self.strict or self.level <= FEW) or self.tiny:
-            return 1.0
-        margin = self.margin
-        if margin < (CUT * self.dearest if self.strict else 0.0):
-            return float(self.strict or self.streak < PAUSE or self._expected_margin() < 0.0)
-        if not self.strict:
-            saved = margin / self.spent
-            rarely = (saved / TELLING) ** 2 * max(1.0, self.solves / LONG)
-            return float(self.since > APART + min(rarely, self.price * saved / AFFORDED))
-        return OFTEN if self.alarm else min(OFTEN, max(SELDOM, 4.0 * self.dearest / margin))
-
     def _audit(self, cost: float, ratio: float | None, solves: int) -> None:
-        self.first = self.first or cost
-        if self.strict:
-            excess = (cost - self.level) / self.probability
-            self.estimate += self.level + excess
-        else:
-            self.estimate += solves * cost
+        self.estimate += solves * cost
         believed = self._believed(cost, ratio)
         if self.since and believed > 0.0:
             self.evidence += 1
@@ -207,17 +170,15 @@ class Baseline(Remembers):
 
     def _predict(self, cost: float, ratio: float | None, solves: int, limit: float) -> None:
         """Trials: what the safe ω would have cost is predicted."""
-        believed, seen = self._believed(cost, None if self.strict else ratio), 0.0
-        if cost > limit + 1.0 > 1.0 and not self.strict:  # cut off: the rest was the safe ω's, from a better guess
+        believed, seen = self._believed(cost, ratio), 0.0
+        if cost > limit + 1.0 > 1.0:  # cut off: the rest was the safe ω's, from a better guess
             seen = cost - limit
             self.dearest, believed = max(self.dearest, seen), max(believed, seen)
-        if ratio is not None and not self.strict:
+        if ratio is not None:
             self._follow(believed, self.solves, solves)
         self.estimate += solves * believed
         self.unseen += solves * believed - seen
         self.since += solves
-        self.alarm = cost > ALARM * self.trial > 0.0
-        self.trial += (1.0 - 0.9**solves) * (cost - self.trial) if self.trial else cost
 
     def _believed(self, cost: float, ratio: float | None) -> float:
         """What the safe ω would have cost, as far as the learner's opinion is credible; the level where it has none."""

@@ -136,6 +136,10 @@ class Repeats:
         self.least, self.most = (0.0, self.few) if self.few else (iterations - slack, iterations + slack)
         self.mean_iterations += max(0.05, 1.0 / self.solves) * (iterations - self.mean_iterations)
 
+    def shorten(self, solves: int) -> None:
+        """No more than so many solves may repeat the decision."""
+        self.patience, self.left = max(self.patience - self.left + solves, 0), solves
+
     def stand(self) -> None:
         """The decision stands for good, whatever solves take."""
         self.left, self.patience, self.least, self.most = FOR_GOOD, 0, 0.0, float(FOR_GOOD)

@@ -26,6 +26,7 @@ from .record import Passed, Solve, SolveRecord
 from .repeat import FOR_GOOD, Repeats
 from .review import Review
 from .standing import Standing
+from .strict import Strict
 from .vetoes import Vetoes
 
 
@@ -54,7 +55,7 @@ class Session:
         self.learner = learner or learner_class(settings.learner)(space=settings.space(), seed=settings.seed)
         self.accuracy, self.vetoes = Accuracy(settings.omega_of_test), Vetoes(settings.omega)
         self.repeats, self.pricing = Repeats(), Pricing(settings.cost)
-        self.baseline = Baseline(seed=settings.seed, strict=guarded)
+        self.baseline = Strict(seed=settings.seed) if guarded else Baseline()
         self.asked: Choice | None = None
         self.standing = Standing(settings.omega, self.learner, self.accuracy, self.vetoes, self.repeats)
         self._alone = self._resumes = self.restored = False
@@ -89,7 +90,7 @@ class Session:
         standing, learner = self.standing, self.learner
         self.books.settle(standing.decision)
         self.repeats.moved(standing.decision.omega)
-        self.baseline.price = self.repeats.price
+        self.baseline.begin(self.repeats.price)
         omega = self._choose(context)
         asked, matrix = self.asked, context.matrix
         check = measured and learner.learns and self.accuracy.due(omega)
@@ -98,7 +99,7 @@ class Session:
         as_asked = asked is not None and omega == asked.omega and not audit
         # a matrix that isn't symmetric may turn a test lenient, which decided solves only show
         turns = measured and matrix is not None and matrix.skew != 0.0 and matrix.novelty == 0.0
-        willing = (few > 0.0 or (as_asked and not turns)) and not (check or self._guarded) and learner.repeatable
+        willing = (few > 0.0 or (as_asked and not turns)) and not check and learner.repeatable
         repeats = FOR_GOOD if alone and not (learner.learns or self.log.observed) else self.repeats.plan(
             omega, nonzeros, willing, audit, few,
             lambda: learner.excess(standing.decision.omega, asked) if asked is not None and as_asked else inf,
@@ -137,7 +138,9 @@ class Session:
             self.learner.update(asked, self.vetoes.charge(asked.omega, omega, self.pricing.told(loss)))
         own = 0.0 if outcome.verdict or outcome.rescued else solve.own + perf_counter() - began
         self.repeats.decided(outcome.iterations, loss, own, solve.seconds)
-        if self._alone and not self.learner.learns:
+        if self.learner.learns:
+            self.repeats.shorten(self.baseline.spare(self.repeats.left))
+        elif self._alone:
             self.repeats.stand()
         self.log.write(SolveRecord.of(self.books.solves, omega, solve, asked or Choice(omega), loss, False))
         self._saved.sometimes(self.books.solves, self.state)
@@ -164,6 +167,7 @@ class Session:
             self.books.settle(self.standing.decision)
             self._judge(solve)
             self.repeats.end(outcome.iterations)
+            self.baseline.spare(0)
             self.books.enter(self.standing.decision, solve)
         self._passed([self.standing.decision.omega], [solve], self.books.solves)
         return self.repeats.left
