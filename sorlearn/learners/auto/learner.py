@@ -13,7 +13,7 @@ from .bank import Bank
 from .features import Features
 
 OPTIMISM = 0.4  # standard deviations of the members' disagreement that a choice hopes for
-TIE = 0.002  # relative costs this close are one and the same
+TIE = 0.002  # log costs this close are one and the same
 FIRST, REACH = 18, 6  # steps that the first choice may go from the safe one, and others beyond what has been tried
 FOLLOWED = 0.5  # change of u up to which a moving ρ is followed without a choice
 SETTLED, SPARE = 100, 4  # rounds after which what was foreseen is learned from only one time in so many
@@ -94,8 +94,9 @@ class Auto(Learner):
         """Heed the context, and predict."""
         self.context = context
         reading = self.map.read(context)
-        self.bank.heed(reading)
-        if reading.key < 0 or reading.key != self.key:
+        moves = reading.key < 0 or reading.key != self.key
+        self.bank.heed(reading.level, reading.slots if moves else None)
+        if moves:
             self.key, self.predicted = reading.key, False
         self.moved, self.x = (reading.x - self.x) ** 2, reading.x
         if not self.predicted:
@@ -104,11 +105,11 @@ class Auto(Learner):
     def _predict(self) -> None:
         """Means, and the choices that are as good as the best."""
         self.mean, deviation = self.bank.predict()
-        score = np.exp(self.mean - OPTIMISM * deviation)
         reach = FIRST if self.low == self.high else REACH
         first, last = max(self.low - reach, 0), self.high + reach + 1
-        np.less_equal(score, score[first:last].min() * (1.0 + TIE), out=self.best)
-        self.best[:first] = self.best[last:] = False
+        score = self.mean[first:last] - OPTIMISM * deviation[first:last]
+        self.best[:] = False
+        self.best[first:last] = score <= score.min() + TIE
         self.predicted = True
 
     def course(self, omega: float, context: Context) -> Course | None:
