@@ -17,7 +17,7 @@ PRIOR, NEWEST, OFF = 16, 0.03, 1.0
 #: Share of the time of the solves that deciding may take.
 SHARE = 0.01
 #: Solves decided one by one before any is repeated, per second that one takes, and at most.
-WARM_UP, MOST_WARM_UP = 5e5, 100
+WARM_UP, MOST_WARM_UP = 5e5, 50
 #: Repeats at most; those that are made anyway where a solve takes fewer than so many seconds.
 LONGEST, FEW, SHORT = 511, 2, 0.01
 #: Solves, or iterations, that never come to an end.

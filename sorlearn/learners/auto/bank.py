@@ -66,7 +66,7 @@ class Bank(Remembers):
         return self._around[1]
 
     def _look(self, i: int) -> tuple[np.ndarray, list[float]]:
-        """What a cost at the i-th u would tell of every coefficient, P x, and the variance that this explains, xᵀP x."""
+        """P x, what a cost at the i-th u tells of every coefficient, and xᵀP x, the variance that this explains."""
         if self._seen is None or self._seen[0] != i:
             x = self.features
             x[:, LEVEL:] = self._shapes()[:, :, i]
