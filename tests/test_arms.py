@@ -16,7 +16,7 @@ from sorlearn.petsc import beforehand, fast
 from sorlearn.petsc.answers import Answers
 from sorlearn.petsc.arm import KeptArm
 from sorlearn.petsc.beforehand import factorisation
-from sorlearn.petsc.ksp import KSP
+from sorlearn.petsc.heard import Heard
 from sorlearn.tuning.record import MET
 
 # -- answers
@@ -249,7 +249,7 @@ def test_where_nobody_watches_petsc_cuts_it_off_by_itself(ksp_type, norm, monkey
     A = laplacian(40)
     ksp = with_arms(A, "sor,jacobi", ksp_type, ksp_norm_type=norm)
     solve(ksp)
-    monkeypatch.setattr(KSP, "_converged", lambda *_: pytest.fail("Python was asked in an iteration"))
+    monkeypatch.setattr(Heard, "_converged", lambda *_: pytest.fail("Python was asked in an iteration"))
     notes, rule = [], rule_of(ksp)
     if rule:
         monkeypatch.setattr(rule, "note", lambda played, *_: notes.append(played))

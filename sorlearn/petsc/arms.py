@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import nullcontext
 from time import perf_counter
 from typing import Any
@@ -19,6 +18,7 @@ from .answers import UNPRECONDITIONED, Answers, Ended
 from .arm import Arm, EisenstatArm, new_arm
 from .choosing import Choosing
 from .clib import Refusals, origin
+from .inner import new_inner
 from .locks import unlocking
 from .rescue import first_residual, keep_first_residual
 from .say import once
@@ -46,8 +46,6 @@ class Arms:
         Its options; `arms` isn't None.
     sor : petsc4py.PETSc.PC
         The PC of the arm `sor`, with a `sorlearn.PC`.
-    make : callable
-        Makes an arm's KSP from the outer one, its PC and its name.
     turns : Turns
         Solves of an arm that nobody has to look at.
 
@@ -59,10 +57,9 @@ class Arms:
         What decides which.
     """
 
-    def __init__(self, outer: Any, settings: ArmSettings, sor: Any, make: Callable[[Any, Any, str], Any],
-                 turns: Turns) -> None:  # fmt: skip
+    def __init__(self, outer: Any, settings: ArmSettings, sor: Any, turns: Turns) -> None:
         self._prefix, self._settings = outer.getOptionsPrefix() or "", settings
-        self._sor, self._make, self._turns = sor, make, turns
+        self._sor, self._turns = sor, turns
         self._set_ups = (0, 0.0)  # of the arm in use, when it was handed over
         named = settings.arms or ""
         self._auto = named == "auto"
@@ -83,7 +80,7 @@ class Arms:
         try:
             with Refusals():
                 arm = new_arm(outer, self._prefix, name, self._sor)
-                arm.ksp = self._make(outer, arm.pc, name)
+                arm.ksp = new_inner(outer, arm.pc, name)
         except OptionError:
             raise
         except Exception as error:  # PETSc's, or one in Python of a preconditioner that is written in it
@@ -206,7 +203,7 @@ class Arms:
     def _goes_by(self, solver: Any, arm: Arm) -> bool:
         """Whether its solves can go by without Python."""
         judgeable = arm.quiet and int(solver.outer.norm_type) == UNPRECONDITIONED
-        alike = self._turns.attached and not self.choosing.observed and solver.says_the_same(arm.ksp)
+        alike = self._turns.attached and not self.choosing.observed and solver.heard.says_the_same(arm.ksp)
         return alike and (judgeable or arm is self.all[0])
 
     def _take_back(self) -> None:
@@ -256,7 +253,7 @@ class Arms:
             if goes_by:  # as most of its solves will
                 took = arm.undisturbed or took
         except Exception as error:
-            if arm is self.all[0] or solver.interrupted:
+            if arm is self.all[0] or solver.heard.interrupted:
                 raise
             self._drop(arm, error)
             more, now = arm.set_ups

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from time import perf_counter
 from typing import Any
 
@@ -14,17 +12,12 @@ from ..options import ArmSettings
 from ..tuning.repeat import FOR_GOOD
 from . import alive, delegate, reading, say, tolerances, usertest
 from .arms import Arms
-from .clib import Refusals, library, origin
+from .clib import Refusals, origin
+from .heard import Heard
 from .in_use import InUse
+from .inner import new_inner
 from .pc import PC
 from .turns import Turns
-
-#: What an inner KSP says when it is cut off: no failure that its preconditioner would repair.
-_ENOUGH = int(PETSc.KSP.ConvergedReason.CONVERGED_ITS)
-
-#: Options of the outer KSP that don't concern the iteration, or that the outer KSP takes care of.
-_OUTER = ("type", "python_type", "monitor", "view", "converged_reason", "converged_rate", "error_if_not_converged",
-          "guess", "knoll", "norm_type", "pc_side", "diagonal_scale")  # fmt: skip
 
 
 class KSP:
@@ -43,10 +36,10 @@ class KSP:
         The KSP that the application knows, during a solve.
     given : Tolerances
         The user's, during a solve.
-    interrupted : bool
-        Whether the application's own monitor or convergence test has raised an exception.
     arms : Arms or None
         What `-sorlearn_arms` asks for.
+    heard : Heard
+        What the outer KSP has to say about the inner one's iterations.
     seconds : float
         What the inner KSP's last solve took.
     """
@@ -56,13 +49,11 @@ class KSP:
         self.arms: Arms | None = None
         self.outer: Any = None
         self.given = tolerances.Tolerances(1e-5, 1e-50, 1e4, 10000)
-        self.interrupted = False
         self.seconds = 0.0
+        self.heard = Heard()
         self._sor: Any = None
         self._turns = Turns()
-        self._done = self._last = self._limit = 0
-        self._cut = self._transposed = False
-        self._tests: dict[int, str] = {}
+        self._transposed = False
 
     def setFromOptions(self, ksp: Any) -> None:
         """Create the inner KSP, or the arms, and the preconditioner.  Collective."""
@@ -71,7 +62,7 @@ class KSP:
         self._let_go(ksp)
         alive.enter(ksp)
         if settings.arms not in (None, "sor"):
-            self.arms = Arms(ksp, settings, self._pc_of_sor(ksp, prefix), self._make, self._turns)
+            self.arms = Arms(ksp, settings, self._pc_of_sor(ksp, prefix), self._turns)
             self.inner = self.arms.in_use.ksp
         else:
             pc = ksp.getPC()
@@ -79,31 +70,10 @@ class KSP:
                 pc.setType("python")
                 pc.setPythonContext(PC())
                 pc.setFromOptions()
-            self.inner = self._make(ksp, pc)
+            self.inner = new_inner(ksp, pc)
         delegate.copy_norms(self.inner, ksp)
         delegate.stand_for(ksp, self.inner)
         self._turns.attach(ksp)
-
-    def _make(self, ksp: Any, pc: Any, arm: str = "") -> Any:
-        """An inner KSP with this PC, configured by its own options and, where it has none, by others'."""
-        prefix = ksp.getOptionsPrefix() or ""
-        inner, own = PETSc.KSP().create(ksp.comm), f"{prefix}sorlearn_"
-        inner.incrementTabLevel(1, parent=ksp)
-        lenders = [(f"{prefix}ksp_", _OUTER)]
-        if arm:
-            lenders.insert(0, (f"{own}ksp_", ()))
-            own += f"{arm}_"
-        inner.setOptionsPrefix(own)
-        if not arm:
-            inner.setPC(pc)
-        try:
-            _set_from(inner, own, lenders)
-        except Exception:  # the caller's; what is half made would stay
-            inner.destroy()
-            raise
-        if arm:  # whose PC has been set from options already, with a prefix of its own
-            inner.setPC(pc)
-        return inner
 
     def _pc_of_sor(self, ksp: Any, prefix: str) -> Any:
         """The PC of the arm `sor`, which has the outer solver's prefix; in its place stands one for all arms."""
@@ -150,15 +120,15 @@ class KSP:
 
     def _run(self, ksp: Any, b: Any, x: Any, transposed: bool) -> None:
         self.given, guess = tolerances.read(ksp), ksp.guess_nonzero
-        self.outer, self._done, self._last, self._transposed = ksp, 0, 0, transposed
-        self.interrupted = False
+        self.outer, self._transposed = ksp, transposed
+        self.heard.begin(ksp)
         failure: BaseException | None = None
         try:
             if self.arms is None:
                 self._turns.take_back()
                 self.solve_with(self.inner, b, x)
                 iterations = self.inner.getIterationNumber()
-                if self._turns.attached and self.says_the_same(self.inner):
+                if self._turns.attached and self.heard.says_the_same(self.inner):
                     self._turns.hand_over(ksp, self.inner, b, left=FOR_GOOD, most=FOR_GOOD, tighten=0.0, judged=False)
             else:
                 iterations = self.arms.solve(self, b, x, transposed)
@@ -166,6 +136,7 @@ class KSP:
             failure = origin(error)
         finally:
             self.outer = None
+            self.heard.end()
             tolerances.write(ksp, rtol=self.given.rtol, atol=self.given.atol)
             ksp.setInitialGuessNonzero(guess)
         if failure:
@@ -189,27 +160,21 @@ class KSP:
         may_refuse : bool
             Whether its errors are nobody else's; where the application is heard in it, they may be the application's.
         """
-        self.inner, self._limit, self._cut = inner, limit, False
+        self.inner = inner
         delegate.hand_to(self.outer, inner)
-        self._hand_on(inner, tighten, self.outer.guess_nonzero if nonzero is None else nonzero)
+        self._hand_on(inner, limit, tighten, self.outer.guess_nonzero if nonzero is None else nonzero)
         usertest.outer_of[inner.handle] = self.outer.handle
         began = perf_counter()
         try:
-            with Refusals() if may_refuse and self.says_the_same(inner) else nullcontext():
+            with Refusals() if may_refuse and self.heard.says_the_same(inner) else nullcontext():
                 (inner.solveTranspose if self._transposed else inner.solve)(b, x)
         finally:
             del usertest.outer_of[inner.handle]
             self.seconds = perf_counter() - began
         delegate.set_residual_norm(self.outer, inner.getResidualNorm())  # where PETSc's own test has shown nothing
-        if self._tests[inner.handle] == "cut":
-            self._cut = inner.getConvergedReason() == _ENOUGH
-        return self._cut
+        return self.heard.cuts(inner)
 
-    def says_the_same(self, inner: Any) -> bool:
-        """Whether the inner KSP tests as the outer one would, but for a limit, with nobody listening."""
-        return self._tests.get(inner.handle) in ("own", "cut")
-
-    def _hand_on(self, inner: Any, tighten: float, nonzero: bool) -> None:
+    def _hand_on(self, inner: Any, limit: int, tighten: float, nonzero: bool) -> None:
         """Settings that the user may have changed; PETSc doesn't call setUp for them."""
         ksp, scale = self.outer, 10.0**-tighten
         inner.setOperators(*ksp.getOperators())
@@ -220,74 +185,7 @@ class KSP:
         given = self.given
         if tighten:
             given = given._replace(rtol=given.rtol * scale, atol=given.atol * scale)
-        if self._set_test(inner) == "cut":
-            given = given._replace(max_it=self._limit)
-        tolerances.write(inner, *given)
-
-    def _set_test(self, inner: Any) -> str:
-        """Have nobody test for convergence, PETSc where the outer KSP would say the same, or the outer KSP."""
-        asked = usertest.test_of(self.outer)
-        if asked.skips:
-            test = "none"
-        elif not asked.plain or self._is_heard(self.outer):
-            test = "outer"
-        else:
-            test = "cut" if 0 < self._limit < self.given.max_it else "own"
-        if test == self._tests.get(inner.handle):
-            return test
-        self._tests[inner.handle] = test
-        delegate.cancel_monitors(inner)
-        if test in ("own", "cut"):
-            inner.setConvergenceTest(None)
-            if test == "cut":
-                delegate.end_well_at_the_limit(inner)
-            return test
-        inner.setMonitor(self._monitor)
-        inner.setConvergenceTest(self._converged) if test == "outer" else delegate.set_no_test(inner)
-        return test
-
-    @staticmethod
-    def _is_heard(ksp: Any) -> bool:
-        """Whether a KSP has something to say about another one's iterations, or to show of them."""
-        no_norm = int(ksp.norm_type) == int(PETSc.KSP.NormType.NONE)  # petsc4py gives such a KSP no test at all
-        return no_norm or delegate.watched(ksp)
-
-    def _monitor(self, inner: Any, iteration: int, norm: float) -> None:
-        """Show the outer KSP's monitors an iteration; a continued solve goes on counting."""
-        if iteration == 0:
-            self._done, self._last = self._last, self._last
-        self._show(iteration, norm)
-        self.outer.logConvergenceHistory(norm)
-        with self._theirs():
-            self.outer.monitor(self._last, norm)
-
-    def _show(self, iteration: int, norm: float) -> None:
-        """Have the outer KSP say where the inner one is; some types test before they monitor, and some after."""
-        if iteration:
-            self._last = self._done + iteration
-        self.outer.setIterationNumber(self._last)
-        delegate.set_residual_norm(self.outer, norm)
-
-    def _converged(self, inner: Any, iteration: int, norm: float) -> Any:
-        """The outer KSP's test; it measures against the right-hand side where a guess isn't zero."""
-        if iteration == 0:
-            now = tolerances.read(inner)
-            tolerances.write(self.outer, rtol=now.rtol, atol=now.atol)
-            self.outer.setInitialGuessNonzero(inner.getInitialGuessNonzero())
-        self._show(iteration, norm)
-        with self._theirs():
-            reason = delegate.ask_test(self.outer, iteration, norm)
-        self._cut = not reason and 0 < self._limit <= iteration
-        return _ENOUGH if self._cut else reason
-
-    @contextmanager
-    def _theirs(self) -> Iterator[None]:
-        """What fails inside is the application's."""
-        try:
-            yield
-        except BaseException:
-            self.interrupted = True
-            raise
+        tolerances.write(inner, *given._replace(max_it=self.heard.put_to(inner, limit, given.max_it)))
 
     def buildResidual(self, ksp: Any, t: Any, v: Any) -> None:
         """v = b − Ax of the inner iterate.  Collective."""
@@ -322,35 +220,11 @@ class KSP:
         elif self.inner is not None:
             self._turns.take_back()
             self.inner.destroy()
-        self.inner, self.arms, self._tests = None, None, {}
+        self.inner, self.arms = None, None
+        self.heard.forget()
 
 
 def _tuner(pc: Any) -> PC | None:
     """The sorlearn.PC in this PC, if there is one."""
     context = pc.getPythonContext() if pc.getType() == "python" else None
     return context if isinstance(context, PC) else None
-
-
-def _set_from(inner: Any, own: str, lenders: list[tuple[str, tuple[str, ...]]]) -> None:
-    """Configure the inner KSP by its own options and, where it has none, by the first lender's that has.
-
-    A lender is a prefix of options, and beginnings of those that it doesn't lend.
-    """
-    database = PETSc.Options()
-    lent = []
-    for prefix, kept in lenders:
-        for name, value in database.getAll().items():
-            option = name[len(prefix) :]
-            if name.startswith(prefix) and not (kept and option.startswith(kept)):
-                if not database.hasName(f"{own}ksp_{option}"):
-                    database.setValue(f"{own}ksp_{option}", value)
-                    lent.append((f"{own}ksp_{option}", name))
-    try:
-        inner.setFromOptions()
-    finally:
-        for option, name in lent:
-            used = ctypes.c_int()
-            library().PetscOptionsUsed(None, option.encode(), ctypes.byref(used))
-            if used.value:
-                database.getString(name, "")  # so that -options_left doesn't list it
-            database.delValue(option)
