@@ -8,13 +8,13 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, run
+from conftest import ROOT, SWITCH, run
 from petsc4py import PETSc
-from systems import laplacian, native, random_rhs, true_residual
+from systems import laplacian, native, random_rhs, solver, true_residual
 from test_clients import SOLVED
 from test_ksp import GUARDED, forget, guarded, solved
 
-from sorlearn.petsc.clib import library
+from sorlearn.petsc.clib import PetscBool, PetscInt, library
 
 NORM, SIDE = PETSc.KSP.NormType, PETSc.PC.Side
 OUT_OF_RANGE = 63  # PETSC_ERR_ARG_OUTOFRANGE
@@ -344,3 +344,77 @@ def test_no_option_is_left_over(tutorial, tmp_path):
     )
     output = run(1, program, "-ts_max_steps", "3", "-ksp_converged_reason", options=flags, cwd=tmp_path).stdout
     assert "no unused options" in output and len(SOLVED.findall(output)) >= 5, output
+
+
+# -- what changes between solves that nobody looks at
+
+
+def flagged(name):
+    """Function that has PETSc's own test heed something more."""
+    function = getattr(library(), name)
+    return lambda ksp: function(ctypes.c_void_p(ksp.handle), *[PetscInt(40)] * name.endswith("Iterations"))
+
+
+def counts_as_converged(ksp):
+    library().KSPConvergedDefaultSetConvergedMaxits(ctypes.c_void_p(ksp.handle), PetscBool(True))
+    ksp.setTolerances(max_it=4)
+
+
+def has_another_pc(ksp):
+    pc = PETSc.PC().create(ksp.comm)
+    pc.setType("jacobi")
+    pc.setOperators(*ksp.getOperators())
+    ksp.setPC(pc)
+
+
+def in_a_row(ksp, change, more=3):
+    """(reason, iterations, residual norm, solution) of solves from a guess that is nearly right; half are changed."""
+    b, x = random_rhs(ksp.getOperators()[0])
+    ksp.solve(b, x)
+    near, found = 0.999 * x, []
+    ksp.setInitialGuessNonzero(True)
+    for i in range(2 * more):
+        if i == more:
+            change(ksp)
+        near.copy(x)
+        ksp.solve(b, x)
+        found.append((ksp.getConvergedReason(), ksp.getIterationNumber(), ksp.getResidualNorm(), x.getArray().tolist()))
+    return found
+
+
+CHANGES = {
+    "initial residual": flagged("KSPConvergedDefaultSetUIRNorm"),
+    "least norm": flagged("KSPConvergedDefaultSetUMIRNorm"),
+    "the limit": counts_as_converged,
+    "another PC": has_another_pc,
+    "its PC's type": lambda ksp: ksp.getPC().setType("jacobi"),
+}
+if PETSc.Sys.getVersion() >= (3, 26, 0):
+    CHANGES["least iterations"] = flagged("KSPSetMinimumIterations")
+
+
+@pytest.mark.parallel(1, 2)
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_is_set_between_solves_counts(change):
+    sor, ours = pair(laplacian(12))
+    before, after = in_a_row(sor, CHANGES[change]), in_a_row(ours, CHANGES[change])
+    assert before == after
+    assert before[0] == before[2] != before[3] == before[5]
+
+
+@pytest.mark.parametrize("on", ["1", "0"])
+def test_a_matrix_of_another_type_in_between(on, monkeypatch):
+    """SOR of BAIJ takes ω = 1 only."""
+    monkeypatch.setenv(SWITCH, on)
+    A = laplacian(12)
+    B = A.convert("baij", PETSc.Mat())
+    plain = solver(A, f"row{next(_numbers)}_", pc_sorlearn_learner="fixed", pc_sorlearn_omega=1.5)
+    for ksp in (plain, guarded(A, pc_sorlearn_learner="fixed", pc_sorlearn_omega=1.5)):
+        counts = []
+        for matrix in (A, A, A, B, B, B, A, A, A):
+            ksp.setOperators(matrix)
+            b, x = random_rhs(A)
+            ksp.solve(b, x)
+            counts.append(ksp.getIterationNumber())
+        assert len(set(counts[:3] + counts[6:])) == len(set(counts[3:6])) == 1
+        assert counts[0] < counts[3]

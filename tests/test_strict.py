@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from test_baseline import COSTS, NEVER, T, costs, play
 
+from sorlearn.tuning.baseline import Baseline
 from sorlearn.tuning.strict import CONSTANT, CUT, SELDOM, TINY, Strict
 
 #: Repeats that a decision is wished to have, and the relative change of a cost that ends them.
@@ -134,3 +135,12 @@ def test_restored_it_goes_on_alike(plays):
     plays(first, safe, trial)
     second.restore(json.loads(json.dumps(first.state())))
     assert np.array_equal(plays(first, safe, trial), plays(second, safe, trial))
+
+
+def test_a_plain_accounts_state_says_nothing_of_it():
+    plain, account, fresh = Baseline(), Strict(seed=1), Strict(seed=1)
+    play(plain, [20] * 30, [8] * 30)
+    account.restore(plain.state())
+    assert np.array_equal(play(account, *costs("flips", 100)), play(fresh, *costs("flips", 100)))
+    plain.restore(account.state())
+    assert plain.spent == account.spent

@@ -75,9 +75,11 @@ struct Turn {
   Turn *next;
   KSP   outer, inner;
   PetscErrorCode (*solve)(KSP);
-  /* solves that are its to make; iterations beyond which one is the last; the outer KSP's norm, side and test */
+  /* solves that are its to make; iterations beyond which one is the last; the outer KSP's PC, norm and side */
+  PC      pc;
   int64_t left, most, norm, side;
-  void   *test;
+  /* KSPGetMinimumIterations, which older PETScs don't have */
+  PetscErrorCode (*minimum)(KSP, PetscInt *);
   /* whether answers are judged, with this vector, and where the guess is kept then: residuals may exceed what is allowed
      by so many digits; by which factor tolerances are tightened */
   Vec    judge, guess;
@@ -528,13 +530,23 @@ static PetscBool Judges(KSP ksp)
   return (PetscBool)(!null && !transposed);
 }
 
+/* Whether the KSP's test is PETSc's own, and another one's with the same tolerances would say the same. */
+static PetscBool Plain(Turn *turn, KSP ksp)
+{
+  const KSPConvergedDefaultCtx *asks  = (const KSPConvergedDefaultCtx *)ksp->cnvP;
+  PetscInt                      least = 0;
+  if (turn->minimum && turn->minimum(ksp, &least)) return PETSC_FALSE;
+  return (PetscBool)(ksp->converged == KSPConvergedDefault && asks && !asks->initialrtol && !asks->mininitialrtol &&
+                     !asks->convmaxits && !least);
+}
+
 /* Whether nothing has changed that Python would have to look at, and nobody listens. */
 static PetscBool Goes(Turn *turn)
 {
   KSP ksp = turn->outer;
   return (PetscBool)(turn->left > 0 && (!turn->judge || Judges(ksp)) && !ksp->transpose_solve && !ksp->numbermonitors &&
                      !ksp->res_hist && (int64_t)ksp->normtype == turn->norm && (int64_t)ksp->pc_side == turn->side &&
-                     (void *)ksp->converged == turn->test && ksp->calc_sings == turn->inner->calc_sings &&
+                     ksp->pc == turn->pc && Plain(turn, ksp) && ksp->calc_sings == turn->inner->calc_sings &&
                      ksp->pc->dm == turn->inner->pc->dm && ksp->rtol >= 0.0 && ksp->rtol < 1.0 && ksp->abstol >= 0.0 &&
                      ksp->divtol >= 0.0 && ksp->max_it >= 0);
 }
@@ -626,7 +638,11 @@ static PetscErrorCode SolveInTurn(KSP outer)
     PetscCall(Anew(turn));
     PetscFunctionReturn(0);
   }
-  if (code) turn->left = 0;
+  if (code) {
+    turn->left   = 0;
+    outer->its   = inner->its;
+    outer->rnorm = inner->rnorm;
+  }
   PetscCall(code);
   lacks = turn->lacks;
   if (turn->judge && inner->reason > 0) PetscCall(Judge(turn, &lacks));

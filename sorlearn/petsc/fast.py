@@ -61,9 +61,9 @@ class Turn(ctypes.Structure):
     """struct Turn of fast.c, which says what the fields are."""
 
     _fields_ = [
-        *_fields(_pointer, "next outer inner solve"),
+        *_fields(_pointer, "next outer inner solve pc"),
         *_fields(_integer, "left most norm side"),
-        *_fields(_pointer, "test judge guess"),
+        *_fields(_pointer, "minimum judge guess"),
         *_fields(_real, "lenient scale"),
         ("fetch", _pointer),
         ("error", _integer),

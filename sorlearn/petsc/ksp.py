@@ -106,7 +106,15 @@ class KSP:
         """Have an inner KSP.  Collective."""
         if self.inner is None:
             self.setFromOptions(ksp)
-        tuner = _tuner(ksp.getPC())
+        if self.arms is None:
+            self._follow_pc(ksp)
+
+    def _follow_pc(self, ksp: Any) -> None:
+        """Solve with the outer KSP's preconditioner, which may be another one by now."""
+        pc = ksp.getPC()
+        if pc != self.inner.getPC():
+            self.inner.setPC(pc)
+        tuner = _tuner(pc)
         if tuner:
             tuner.guarded = True
 
@@ -126,6 +134,7 @@ class KSP:
         try:
             if self.arms is None:
                 self._turns.take_back()
+                self._follow_pc(ksp)
                 self.solve_with(self.inner, b, x)
                 iterations = self.inner.getIterationNumber()
                 if self._turns.attached and self.heard.says_the_same(self.inner):
@@ -140,6 +149,7 @@ class KSP:
             tolerances.write(ksp, rtol=self.given.rtol, atol=self.given.atol)
             ksp.setInitialGuessNonzero(guess)
         if failure:
+            ksp.setIterationNumber(self.inner.getIterationNumber())
             raise failure
         ksp.setIterationNumber(iterations)
         delegate.set_residual_norm(ksp, self.inner.getResidualNorm())

@@ -106,6 +106,7 @@ class PC(Lending):
         if self._settings is None:
             self.setFromOptions(pc)
         alive.enter(pc)
+        self._unattended.stop()  # a matrix of another kind
         if not self._rescue.nested:
             self._sweeping.A = None
         kind = pc.getOperators()[1].getType()

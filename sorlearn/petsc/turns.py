@@ -9,7 +9,7 @@ from petsc4py import PETSc
 
 from ..tuning.accuracy import FAILS
 from . import fast, usertest
-from .clib import origin
+from .clib import address, origin
 
 #: Digits that an answer is said to lack where none was judged.
 _NONE = -1e300
@@ -60,7 +60,9 @@ class Turns:
     """
 
     def __init__(self) -> None:
-        self._turn = fast.Turn(fetch=ctypes.cast(ctypes.pythonapi.PyErr_Fetch, ctypes.c_void_p).value)
+        fetch = ctypes.cast(ctypes.pythonapi.PyErr_Fetch, ctypes.c_void_p).value
+        minimum = address("KSPGetMinimumIterations") if usertest.has_least_iterations() else None
+        self._turn = fast.Turn(fetch=fetch, minimum=minimum)
         self.attached = self._handed = False
         self._vectors: list[Any] = []
 
@@ -98,7 +100,7 @@ class Turns:
         if judged and not self._vectors:
             self._vectors = [b.duplicate(), b.duplicate()]
         turn.inner, turn.left, turn.most = inner.handle, left, most
-        turn.norm, turn.side, turn.test = int(outer.norm_type), int(outer.pc_side), usertest.test_of(outer).function
+        turn.pc, turn.norm, turn.side = outer.getPC().handle, int(outer.norm_type), int(outer.pc_side)
         turn.judge, turn.guess = (vector.handle for vector in self._vectors) if judged else (None, None)
         turn.lenient, turn.scale = FAILS, 10.0**-tighten
         turn.lacks = _NONE

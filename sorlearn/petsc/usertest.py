@@ -71,13 +71,14 @@ def test_of(ksp: Any) -> StoppingTest:
 
 
 @cache
-def _has_least_iterations() -> bool:
+def has_least_iterations() -> bool:
+    """Whether this PETSc has KSPSetMinimumIterations; 3.18 doesn't."""
     return hasattr(library(), "KSPGetMinimumIterations")
 
 
 def _least_iterations(handle: int) -> int:
-    """KSPSetMinimumIterations, which PETSc 3.18 doesn't have."""
-    if not _has_least_iterations():
+    """What KSPSetMinimumIterations has set."""
+    if not has_least_iterations():
         return 0
     least = PetscInt(0)
     library().KSPGetMinimumIterations(ctypes.c_void_p(handle), ctypes.byref(least))
