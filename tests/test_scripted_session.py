@@ -178,6 +178,29 @@ def test_an_unlike_solve_ends_the_repeats():
     assert session.repeated(Solve(Outcome(40, 2))) == 0
 
 
+def test_what_the_safe_omega_had_a_part_in_is_not_repeated():
+    """A trial that was cut off may have taken as many iterations as the last, which wasn't."""
+    session = settled()
+    session.decide(MATRIX, False, NONZEROS, True)
+    assert session.repeats.left > 0
+    assert session.charge(GOOD._replace(outcome=GOOD.outcome._replace(rescued=True))) == 0
+    session = settled()
+    assert session.repeated(GOOD._replace(outcome=GOOD.outcome._replace(rescued=True))) == 0
+
+
+def test_repeats_of_the_guarded_solver_end_where_an_audit_is_due():
+    session = Session("a_", "a_", Settings(), pytest.fail, Scripted(), guarded=True)
+    repeated = audits = 0
+    for _ in range(300):
+        audits += session.decide(MATRIX, False, NONZEROS, True).omega == 1.0
+        left = session.charge(Solve(Outcome(20 if session.standing.decision.omega == 1.0 else 10, 2)))
+        for _ in range(left):
+            session.repeated(GOOD)
+        repeated += left
+    assert session.baseline.audits == audits < 0.1 * session.books.solves
+    assert session.books.solves == 300 + repeated
+
+
 def test_the_omega_of_a_repeat_follows_the_matrix():
     session = settled()
     assert session.standing.follow(0.9).omega == 1.5

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
 from test_baseline import COSTS, NEVER, T, costs, play
 
 from sorlearn.tuning.baseline import Baseline
-from sorlearn.tuning.strict import CONSTANT, CUT, SELDOM, TINY, Strict
+from sorlearn.tuning.strict import CONSTANT, CUT, SELDOM, SHARE, TINY, Strict
 
 #: Repeats that a decision is wished to have, and the relative change of a cost that ends them.
 WISHED, UNLIKE = 64, 0.05
@@ -26,8 +27,8 @@ def repeating(baseline, safe, trial, chooses_safe=lambda t: False):
         baseline.enter(cost, safe=plays_safe, ratio=None, limit=limit)
         spent.append(cost)
         if decided:
-            like, left = cost, 0 if plays_safe else baseline.spare(WISHED)
-        elif abs(cost - like) <= UNLIKE * like:
+            like, left = cost, 0 if plays_safe else baseline.spare(WISHED if cost <= limit + 1.0 else 0)
+        elif abs(cost - like) <= UNLIKE * like and cost <= limit + 1.0:
             left -= 1
         else:
             left = baseline.spare(0)
@@ -63,6 +64,27 @@ def test_a_good_omega_works_whatever_the_learner_says(ratio):
 def test_a_good_omega_works_while_decisions_are_repeated():
     totals = [repeating(Strict(seed=seed), [20] * T, [8] * T).sum() for seed in range(20)]
     assert np.mean(totals) < 1.05 * 9 * T
+
+
+@pytest.mark.parametrize("wished", [64, 511])
+@pytest.mark.parametrize(("good", "bad"), [(2000, 500), (4000, 700)])
+def test_long_repeats_keep_the_bound_where_times_change(good, bad, wished, monkeypatch):
+    """A trial that has gained a little for long, and then never converges."""
+    monkeypatch.setattr(sys.modules[__name__], "WISHED", wished)
+    safe, trial = [20] * (good + bad), [17] * good + [NEVER] * bad
+    bound = (1.0 + SHARE) * 21 * (good + bad) + CONSTANT * 21 + CUT * 21 + 22
+    totals = [repeating(Strict(seed=seed), safe, trial).sum() for seed in range(40)]
+    assert np.mean(totals) - 2 * np.std(totals) / np.sqrt(40) <= bound
+
+
+def test_a_solve_that_has_to_be_played_at_the_safe_omega_is_an_audit():
+    account = Strict(seed=1)
+    play(account, [20] * 50, [8] * 50)
+    before = account.estimate
+    account.begin(1.0)
+    account.must()
+    account.enter(500.0, safe=True, ratio=None)
+    assert account.estimate == before + 500.0
 
 
 @pytest.mark.parametrize("plays", PLAYS)

@@ -107,3 +107,15 @@ def test_state_round_trip():
 def test_damaged_state_is_refused(damage):
     with pytest.raises((KeyError, TypeError, ValueError)):
         Vetoes(1.0).restore({**Vetoes(1.0).state(), **damage})
+
+
+def test_a_system_that_nothing_solves_says_nothing_of_the_safe_omega():
+    vetoes = worked(after((1.9, 0.0)), (1.5, 2.0))
+    assert not vetoes.safe_fails and bin_of(vetoes.fallback()) == bin_of(1.5)  # till it is known, it may be that
+    vetoes.worked(1.5)
+    assert bin_of(vetoes.fallback()) == bin_of(1.5)
+    vetoes.worked(1.0)
+    assert vetoes.fallback() == 1.0
+    vetoes.failed(1.0, 1.5)
+    vetoes.worked(1.0)
+    assert vetoes.safe_fails and bin_of(vetoes.fallback()) == bin_of(1.5)

@@ -99,6 +99,9 @@ class Baseline(Remembers):
         """A decision comes, and costs this much: repeats of the one before are entered."""
         self.price = price
 
+    def must(self) -> None:
+        """The coming solve is played at the safe ω, due or not."""
+
     def due(self) -> bool:
         """Whether the coming solve is to be played at the safe ω."""
         if self.audits < 1 + (self.level <= FEW) or self.tiny:

@@ -115,7 +115,10 @@ class Session:
     def _choose(self, context: Context) -> float:
         self.asked, omega_safe = None, self.settings.omega
         if self.vetoes.waiting():
-            return self.vetoes.fallback()
+            fallback = self.vetoes.fallback()
+            if fallback == omega_safe:
+                self.baseline.must()
+            return fallback
         if self.learner.learns and self.baseline.due() and not self.vetoes.safe_fails:
             self.asked = None if self.baseline.tiny else self.learner.safe(context)
             return omega_safe
@@ -139,7 +142,7 @@ class Session:
         own = 0.0 if outcome.verdict or outcome.rescued else solve.own + perf_counter() - began
         self.repeats.decided(outcome.iterations, loss, own, solve.seconds)
         if self.learner.learns:
-            self.repeats.shorten(self.baseline.spare(self.repeats.left))
+            self.repeats.shorten(self.baseline.spare(0 if outcome.rescued else self.repeats.left))
         elif self._alone:
             self.repeats.stand()
         self.log.write(SolveRecord.of(self.books.solves, omega, solve, asked or Choice(omega), loss, False))
@@ -155,12 +158,14 @@ class Session:
                 self.vetoes.ban(decision.omega)
         if outcome.failed:
             self.vetoes.failed(decision.omega, outcome.worked)
+        else:
+            self.vetoes.worked(decision.omega)
         self.pricing.note(decision.omega, solve)
 
     def repeated(self, solve: Solve) -> int:
         """A solve repeated the decision, so that nothing is learned; returns how many more may."""
         outcome = solve.outcome
-        if self.standing.like(outcome.iterations) and not (outcome.failed or outcome.verdict):
+        if self.standing.like(outcome.iterations) and not (outcome.failed or outcome.verdict or outcome.rescued):
             self.repeats.repeated()
             self.books.pass_by(self.standing.decision, Passed(1, outcome.iterations), solve.seconds)
         else:

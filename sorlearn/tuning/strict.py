@@ -66,6 +66,10 @@ class Strict(Baseline):
         super().begin(price)
         self.probability = 0.0
 
+    def must(self) -> None:
+        """See `Baseline.must`; a certain audit."""
+        self.ahead, self.probability = 0, 1.0
+
     def due(self) -> bool:
         """Whether the coming solve is to be played at the safe ω; may draw."""
         drawn, self.ahead = self.ahead == 1, 0
@@ -77,7 +81,7 @@ class Strict(Baseline):
     def spare(self, solves: int) -> int:
         """See `Baseline.spare`; draws for each, as if it were decided.
 
-        Only as many as can't empty the account, each of which may be cut off.
+        Only as many as can't empty the account, each up to the limit; one that is cut off is the last.
         """
         if self.probability == 1.0:
             return solves

@@ -26,7 +26,7 @@ class Vetoes:
         self.banned = np.zeros(BINS)
         self.best_loss = np.zeros(BINS)  # running mean of the losses of an ω; 0 where it hasn't worked
         self.failed_loss = np.zeros(BINS)  # the worst that an ω has cost by failing
-        self.safe_fails = False
+        self.safe_fails = self.doubted = False
         self.wait, self.backoff = 0, 1
         self._failed = False
 
@@ -41,8 +41,8 @@ class Vetoes:
         self.banned[bin_of(self.omega_safe)] = 0.0
 
     def fallback(self) -> float:
-        """The safe ω or, where that has failed, the one that worked best."""
-        if not self.safe_fails:
+        """The safe ω or, where that has failed or may fail, the one that worked best."""
+        if not (self.safe_fails or self.doubted):
             return self.omega_safe
         tried = np.flatnonzero(self.best_loss * (np.arange(BINS) != bin_of(self.omega_safe)))
         if not len(tried):
@@ -64,7 +64,11 @@ class Vetoes:
         if not worked:
             self.wait, self.backoff = self.backoff, min(2 * self.backoff, LONGEST_WAIT)
         if worked != self.omega_safe:
-            self.safe_fails = True
+            self.safe_fails, self.doubted = self.safe_fails or worked > 0.0, not worked
+
+    def worked(self, omega: float) -> None:
+        """A solve at `omega` didn't fail.  If that is the safe one, and nothing had worked, it was the system."""
+        self.doubted = self.doubted and omega != self.omega_safe
 
     def charge(self, asked: float, played: float, loss: float) -> float:
         """The loss that the learner is told for the ω it asked for, where `played` was solved with.
@@ -83,7 +87,7 @@ class Vetoes:
 
     def state(self) -> dict[str, Any]:
         """Plain arrays and numbers."""
-        names = ("banned", "best_loss", "failed_loss", "safe_fails", "wait", "backoff")
+        names = ("banned", "best_loss", "failed_loss", "safe_fails", "doubted", "wait", "backoff")
         return {name: getattr(self, name) for name in names}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -93,4 +97,5 @@ class Vetoes:
             if values.shape != mine.shape or not np.all(np.isfinite(values)):
                 raise ValueError(f"{name} has another shape or isn't finite")
             mine[:] = values
-        self.safe_fails, self.wait, self.backoff = bool(state["safe_fails"]), int(state["wait"]), int(state["backoff"])
+        self.safe_fails, self.doubted = bool(state["safe_fails"]), bool(state.get("doubted"))
+        self.wait, self.backoff = int(state["wait"]), int(state["backoff"])

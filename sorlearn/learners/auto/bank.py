@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import log, sqrt
+from typing import Any
 
 import numpy as np
 
@@ -47,6 +48,10 @@ class Bank(Remembers):
         self.mu, self.mean = np.zeros((MEMBERS, len(u))), np.zeros(len(u))
         self._around: tuple[np.ndarray | None, np.ndarray] = (None, self._curves)  # slots, and their curves
         self._seen: tuple[int, np.ndarray, list[float]] | None = None  # what `_look` has found since `heed`
+
+    def _adopt(self, checked: dict[str, Any]) -> None:
+        super()._adopt(checked)
+        self._seen = None
 
     def heaviest(self) -> int:
         """The member that has predicted best of late."""
