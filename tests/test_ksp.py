@@ -17,7 +17,7 @@ from sorlearn.tuning.strict import CONSTANT
 
 GUARDED = "-python -ksp_type python -ksp_python_type sorlearn.KSP -sorlearn_ksp_type"
 DIVERGED_ITS = int(PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT)
-#: ω = 1.9 takes four times the iterations of ω = 1 here.
+#: ω = 1.9 takes twice the iterations of ω = 1 here.
 HELMHOLTZ = -2.0
 _numbers = itertools.count()
 

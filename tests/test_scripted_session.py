@@ -188,6 +188,27 @@ def test_what_the_safe_omega_had_a_part_in_is_not_repeated():
     assert session.repeated(GOOD._replace(outcome=GOOD.outcome._replace(rescued=True))) == 0
 
 
+@pytest.mark.parametrize("hopeless", [1, 4, 9])
+def test_systems_that_nothing_solves_leave_the_guarded_solvers_account_right(hopeless):
+    """The solves after one are played at the safe ω, and seen: what the failures have cost says nothing of them."""
+    off = []
+    for seed in range(10):
+        session = Session("a_", "a_", Settings(seed=seed), pytest.fail, Scripted(), guarded=True)
+        safe, left = 0, hopeless
+        for solve in range(4000):
+            session.learner.wanted = (1.3, 1.5, 1.7)[solve % 3]
+            bad = solve > 2000 and left and not session.vetoes.wait
+            omega = session.decide(NO_CONTEXT, False, 0).omega
+            if bad:
+                left -= 1
+                session.charge(Solve(Outcome(300 if omega == 1.0 else 600, -3, failed=True)))
+            else:
+                session.charge(Solve(Outcome(20 if omega == 1.0 else 25, 2)))
+            safe += 301 if bad else 21
+        off.append(session.baseline.estimate / safe - 1.0)
+    assert abs(sum(off) / 10) < 0.02
+
+
 def test_repeats_of_the_guarded_solver_end_where_an_audit_is_due():
     session = Session("a_", "a_", Settings(), pytest.fail, Scripted(), guarded=True)
     repeated = audits = 0

@@ -115,10 +115,10 @@ class Session:
     def _choose(self, context: Context) -> float:
         self.asked, omega_safe = None, self.settings.omega
         if self.vetoes.waiting():
-            fallback = self.vetoes.fallback()
-            if fallback == omega_safe:
-                self.baseline.must()
-            return fallback
+            if self.vetoes.safe_fails:
+                return self.vetoes.fallback()
+            self.baseline.must()
+            return omega_safe
         if self.learner.learns and self.baseline.due() and not self.vetoes.safe_fails:
             self.asked = None if self.baseline.tiny else self.learner.safe(context)
             return omega_safe

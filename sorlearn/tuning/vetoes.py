@@ -50,7 +50,7 @@ class Vetoes:
         return omega_of(int(tried[np.argmin(self.best_loss[tried])]))
 
     def waiting(self) -> bool:
-        """Whether the coming solve is played at the fallback, because a failure could not be repaired; counts."""
+        """Whether the coming solve is no trial, because a failure could not be repaired; counts."""
         waits = self.wait > 0
         self.wait -= waits
         return waits
