@@ -129,6 +129,6 @@ class Heard:
         """What fails inside is the application's."""
         try:
             yield
-        except BaseException:
+        except BaseException:  # noted, and raised again
             self.interrupted = True
             raise
