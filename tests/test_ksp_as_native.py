@@ -14,6 +14,7 @@ from systems import laplacian, native, random_rhs, solver, true_residual
 from test_clients import SOLVED
 from test_ksp import GUARDED, forget, guarded, solved
 
+from sorlearn.petsc import delegate
 from sorlearn.petsc.clib import PetscBool, PetscInt, library
 
 NORM, SIDE = PETSc.KSP.NormType, PETSc.PC.Side
@@ -203,6 +204,25 @@ def test_an_exception_of_the_application_reaches_it(where):
             raised.append((repr(error), repr(error.__cause__)))
         assert ksp.guess_nonzero and ksp.getTolerances() == (1e-3, 1e-50, 1e4, 10000)
     assert raised[0] == raised[1] and "ZeroDivisionError" in str(raised)
+
+
+@pytest.mark.parallel(1, 2)
+@pytest.mark.parametrize("after", [0, 40])
+def test_errors_leave_no_solve_under_way(after):
+    """Natively PETSc would refuse every solve after the second error: "Cannot embed PCPreSolve() more than twice"."""
+    ksp = guarded(laplacian(9))
+
+    def fail(ksp, its, norm):
+        raise ZeroDivisionError
+
+    for seed in range(after):
+        solved(ksp, seed, watched=False)
+    for seed in range(3):
+        ksp.setMonitor(fail)
+        with pytest.raises((ZeroDivisionError, PETSc.Error)):
+            ksp.solve(*random_rhs(ksp.getOperators()[0], seed))
+        delegate.cancel_monitors(ksp)
+        assert solved(ksp, seed, watched=False)[0] > 0
 
 
 def test_options_read_again():

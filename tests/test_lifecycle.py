@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from petsc4py import PETSc
 from systems import fill, from_options, laplacian, native, random_rhs, solver, true_residual
 
 import sorlearn
+from sorlearn.petsc import delegate
 
 _numbers = itertools.count()
 
@@ -209,6 +211,57 @@ def test_flat_memory(case, kind, count, most):
     """Bytes by which the process grows: a float kept a solve would be 24, a session a solver several thousand."""
     code = f"import memory; print(memory.CASES[{case!r}]({kind!r}, {count}))"
     assert float(run(1, sys.executable, "-c", code, cwd=ROOT / "benchmarks").stdout) < most
+
+
+class Life:
+    """Ends with the solver that it is an attribute of."""
+
+
+def ends_in_an_error(ksp, A, after):
+    """Solve, and have the application's monitor end what comes after so many solves; returns what ends with the KSP."""
+    life = Life()
+    ksp.setAttr("life", life)
+    for seed in range(after):
+        ksp.solve(*random_rhs(A, seed))
+
+    def monitor(ksp, iteration, norm):
+        if iteration == 1:
+            raise ZeroDivisionError
+
+    ksp.setMonitor(monitor)
+    with pytest.raises((PETSc.Error, ZeroDivisionError)):
+        ksp.solve(*random_rhs(A))
+    delegate.cancel_monitors(ksp)
+    return weakref.ref(life)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("after", [0, 80])
+@pytest.mark.parametrize("kind", ["sorlearn.PC", "sorlearn.Lag"])
+def test_a_solver_ends_when_it_is_destroyed_also_after_an_error(kind, after, strict):
+    A = laplacian(10)
+    ksp = solver(A, fresh(), pc_python_type=kind, lag_pc_type="jacobi", ksp_error_if_not_converged=strict)
+    life = ends_in_an_error(ksp, A, after)
+    ksp.destroy()
+    assert life() is None
+
+
+@pytest.mark.parametrize("destroyed", [False, True])
+@pytest.mark.parametrize("after", [0, 80])
+def test_a_preconditioner_goes_on_elsewhere_after_an_error(after, destroyed):
+    A = laplacian(10)
+    ksp, other = solver(A, fresh()), native(A)
+    asked = ksp.getTolerances()
+    life, pc = ends_in_an_error(ksp, A, after), ksp.getPC()
+    if destroyed:
+        ksp.destroy()
+        assert life() is None
+    other.setPC(pc)
+    b, x = random_rhs(A)
+    other.solve(b, x)
+    assert true_residual(A, b, x) < 1e-3
+    assert destroyed or ksp.getTolerances() == asked
+    other.destroy()
 
 
 def test_registry_forgets_the_oldest_kinds():

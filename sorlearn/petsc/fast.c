@@ -187,7 +187,6 @@ PetscErrorCode sorlearn_give_back(State *state)
   if (state->limited && ksp->max_it == state->limit) ksp->max_it = state->max_it;
   PetscCall(sorlearn_be_strict(&state->lenience));
   state->ksp = NULL;
-  PetscCall(PetscObjectDereference((PetscObject)ksp));
   PetscFunctionReturn(0);
 }
 
@@ -395,7 +394,6 @@ static PetscBool Repairs(State *state)
 static PetscErrorCode Prepare(State *state, KSP ksp, Vec x)
 {
   PetscFunctionBegin;
-  PetscCall(PetscObjectReference((PetscObject)ksp));
   ksp->its          = 0; /* BiCGStab preconditions its first residual before it says so */
   state->ksp        = ksp;
   state->omega      = state->chosen;
@@ -498,7 +496,6 @@ PetscErrorCode sorlearn_detach(PC pc, State *state)
 {
   PetscFunctionBegin;
   if (Of(pc) != state) PetscFunctionReturn(0);
-  PetscCall(sorlearn_give_back(state));
   first                   = state->next;
   pc->ops->setup          = state->setup;
   pc->ops->apply          = state->apply;
@@ -606,7 +603,7 @@ static PetscErrorCode SolveInTurn(KSP outer)
   KSP            inner = turn->inner;
   Mat            A, P;
   PetscLogDouble began, now;
-  PetscInt       b_locks, x_locks;
+  PetscInt       b_locks, x_locks, levels;
   PetscErrorCode code;
   double         lacks;
   PetscFunctionBegin;
@@ -626,9 +623,11 @@ static PetscErrorCode SolveInTurn(KSP outer)
   inner->max_it = outer->max_it;
   PetscCall(VecLockGet(outer->vec_rhs, &b_locks));
   PetscCall(VecLockGet(outer->vec_sol, &x_locks));
+  levels = inner->pc->presolvedone - (inner->pc == outer->pc);
   if (turn->judge) PetscCall(PetscPushErrorHandler(OnRefusal, NULL));
   code = KSPSolve(inner, outer->vec_rhs, outer->vec_sol);
   if (turn->judge) PetscCall(PetscPopErrorHandler());
+  if (code) inner->pc->presolvedone = levels; /* as levels.leaving */
   if (code && turn->judge) {
     PetscCall(Unlock(outer->vec_rhs, b_locks));
     PetscCall(Unlock(outer->vec_sol, x_locks));

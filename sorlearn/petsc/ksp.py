@@ -16,6 +16,7 @@ from .clib import Refusals, origin
 from .heard import Heard
 from .in_use import InUse
 from .inner import new_inner
+from .levels import leaving
 from .pc import PC
 from .turns import Turns
 
@@ -176,7 +177,8 @@ class KSP:
         usertest.outer_of[inner.handle] = self.outer.handle
         began = perf_counter()
         try:
-            with Refusals() if may_refuse and self.heard.says_the_same(inner) else nullcontext():
+            listens = Refusals() if may_refuse and self.heard.says_the_same(inner) else nullcontext()
+            with leaving(inner, self.outer), listens:
                 (inner.solveTranspose if self._transposed else inner.solve)(b, x)
         finally:
             del usertest.outer_of[inner.handle]

@@ -16,7 +16,7 @@ class Lenience:
 
     def __init__(self) -> None:
         self._known_to_c = ctypes.c_void_p()
-        self._ksp: Any = None
+        self._lenient = False
 
     def begin(self, ksp: Any) -> None:
         """The KSP's solve begins."""
@@ -25,13 +25,13 @@ class Lenience:
         if fast.library():
             fast.call("sorlearn_be_lenient", ctypes.byref(self._known_to_c), ctypes.c_void_p(ksp.handle))
         else:
-            self._ksp = ksp
+            self._lenient = True
             ksp.setErrorIfNotConverged(False)
 
-    def end(self) -> None:
+    def end(self, ksp: Any) -> None:
         """Its solve has ended, now or long ago."""
         if self._known_to_c.value:
             fast.call("sorlearn_be_strict", ctypes.byref(self._known_to_c))
-        if self._ksp is not None:
-            self._ksp.setErrorIfNotConverged(True)
-            self._ksp = None
+        if self._lenient:
+            ksp.setErrorIfNotConverged(True)
+            self._lenient = False

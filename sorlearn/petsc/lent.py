@@ -8,6 +8,7 @@ from petsc4py import PETSc
 
 from ..tuning.decision import Decision
 from . import tolerances
+from .borrowed import Borrowed
 from .lenience import Lenience
 from .usertest import outer_of, test_of
 
@@ -32,35 +33,41 @@ class Lent:
     def __init__(self) -> None:
         self.limit, self.limited = 0, False
         self._user = tolerances.Tolerances(1e-5, 1e-50, 1e4, 10000)
-        self._ksp: Any = None
+        self._ksp = Borrowed()
+        self._busy = False
         self._changed: dict[str, float] = {}  # tolerances that the KSP has now and that aren't the user's
         self._early = False
         self._lenience = Lenience()
 
     def begin(self, ksp: Any, decision: Decision) -> None:
         """Tighten the tolerances as decided."""
-        self._ksp, self.limit, self.limited = ksp, int(decision.limit), False
+        self._borrow(ksp)
+        self.limit, self.limited = int(decision.limit), False
         ksp.setIterationNumber(0)  # BiCGStab preconditions its first residual before it does so, see watch
         if decision.tighten or decision.tighten_atol:
             self._early = ksp.handle not in outer_of and test_of(ksp).default
             rtol, atol, _, _ = ksp.getTolerances()
             rtol = max(rtol * 10.0**-decision.tighten, min(rtol, LEAST_RTOL))
-            self._change(rtol=rtol, atol=atol * 10.0**-decision.tighten_atol)
+            self._change(ksp, rtol=rtol, atol=atol * 10.0**-decision.tighten_atol)
 
-    def be_lenient(self) -> None:
+    def _borrow(self, ksp: Any) -> None:
+        self._ksp.hold(ksp)
+        self._busy = True
+
+    def be_lenient(self, ksp: Any) -> None:
         """Raise no error if the solve fails: a repair comes first."""
-        self._lenience.begin(self._ksp)
+        self._lenience.begin(ksp)
 
     def ask(self, ksp: Any, rtol: float | None) -> None:
         """Go on to another relative tolerance, unless that is None."""
-        self._ksp = ksp
+        self._borrow(ksp)
         if rtol is not None:
-            self._change(rtol=rtol)
+            self._change(ksp, rtol=rtol)
 
-    def _change(self, **wanted: float) -> None:
+    def _change(self, ksp: Any, **wanted: float) -> None:
         if not self._changed:
-            self._user = tolerances.read(self._ksp)
-        tolerances.write(self._ksp, **wanted)
+            self._user = tolerances.read(ksp)
+        tolerances.write(ksp, **wanted)
         self._changed |= wanted
 
     @property
@@ -74,37 +81,41 @@ class Lent:
         PETSc's own test reads the tolerances before the first iteration only: after that they are the user's again.
         A trial that has come to its limit is cut off.
         """
-        if self._ksp is None:
+        if not self._busy:
             return 0
-        limit, iterations = self.limit, self._ksp.getIterationNumber()
+        ksp = self._ksp.get()
+        limit, iterations = self.limit, ksp.getIterationNumber()
         if self._changed and self._early:
             if not iterations:
                 return 1
-            self._give_back_tolerances()
+            self._give_back_tolerances(ksp)
         if not limit or self.limited:
             return 0
         if iterations < limit - 1:
             return limit - 1 - iterations
-        self.limited = limit < self._ksp.max_it
+        self.limited = limit < ksp.max_it
         if self.limited:
-            self._change(max_it=limit)
+            self._change(ksp, max_it=limit)
         return 0
 
     def cut_off(self, ksp: Any) -> bool:
         """Whether that is why the solve has ended."""
         return self.limited and int(ksp.getConvergedReason()) == _MAX_IT
 
-    def _give_back_tolerances(self) -> None:
-        has = tolerances.read(self._ksp)._asdict()  # what the user has set since, after an error, stays
+    def _give_back_tolerances(self, ksp: Any) -> None:
+        has = tolerances.read(ksp)._asdict()  # what the user has set since, after an error, stays
         mine = {name: getattr(self._user, name) for name, value in self._changed.items() if has[name] == value}
         self._changed = {}
-        tolerances.write(self._ksp, **mine)
+        tolerances.write(ksp, **mine)
 
     def give_back(self) -> None:
         """The user's settings of the KSP; also where the last solve ended in an error and never came to postSolve."""
-        if self._ksp is None:
+        if not self._busy:
             return
-        self._lenience.end()
-        if self._changed:
-            self._give_back_tolerances()
-        self._ksp = None
+        self._busy, ksp = False, self._ksp.get()
+        if ksp is None:
+            self._lenience, self._changed = Lenience(), {}
+        else:
+            self._lenience.end(ksp)
+            if self._changed:
+                self._give_back_tolerances(ksp)

@@ -112,7 +112,7 @@ class Rescue:
             return
         if ksp.guess_nonzero:
             self._keep(x)
-        self.lent.be_lenient()  # the repair comes first; postSolve ends it, then PETSc looks
+        self.lent.be_lenient(ksp)  # the repair comes first; postSolve ends it, then PETSc looks
 
     def _keep(self, x: Any) -> None:
         if self._guess is None:

@@ -11,6 +11,7 @@ from ..records.lag import LagRecord
 from ..tuning.decision import Decision
 from ..tuning.record import Outcome, Passed, Solve
 from . import fast
+from .borrowed import Borrowed
 from .context import identity
 from .rescue import Rescue
 from .sor import Sweeps
@@ -42,6 +43,7 @@ class Attached:
     def __init__(self) -> None:
         self.state = fast.State()
         self.attached = False
+        self._ksp = Borrowed()
 
     def attach(self, pc: Any, wanted: bool) -> None:
         """Have C do what it can by itself, and call Python for the rest, where that is wanted."""
@@ -61,12 +63,13 @@ class Attached:
     def stop(self) -> None:
         """Have Python called in every solve; a solve under way that will never end gives its KSP back."""
         self.state.left = self.state.holds = 0
-        if self.state.running:
+        if self.state.running and self._ksp.get() is not None:
             fast.call("sorlearn_give_back", ctypes.byref(self.state))
-            self.state.running = 0
+        self.state.running = 0
 
     def name(self, ksp: Any) -> None:
         """It is this KSP that all is said of."""
+        self._ksp.hold(ksp)
         self.state.solver, self.state.norm = identity(ksp), int(ksp.norm_type)
 
 
