@@ -13,7 +13,7 @@ from sorlearn.petsc import fast
 SURFACE = [
     "tuning.session:Session.__init__", "tuning.session:Session.decide", "tuning.session:Session.charge",
     "tuning.session:Session.repeated", "tuning.session:Session.save", "tuning.session:Session.state",
-    "tuning.session:Session._passed", "tuning.books:Books.enter", "tuning.session:Session._judge",
+    "tuning.session:Session._passed", "tuning.books:Books.enter", "tuning.books:Books.judge",
     "tuning.registry:Registry.acquire", "tuning.registry:Registry.release", "tuning.registry:Registry.session",
     "tuning.accuracy:Accuracy.due",
     "tuning.accuracy:Accuracy.tightening", "tuning.accuracy:Accuracy.note", "tuning.accuracy:Accuracy.earn",
@@ -32,7 +32,7 @@ SURFACE = [
 #: What every decided solve comes through.
 OFTEN = [
     "tuning.session:Session.decide", "tuning.session:Session.charge", "records.log:Log.write",
-    "tuning.books:Books.enter", "tuning.session:Session._judge", "learners.auto:Auto._choose",
+    "tuning.books:Books.enter", "tuning.books:Books.judge", "learners.auto:Auto._choose",
     "learners.auto:Auto._update",
 ]  # fmt: skip
 #: The way to the other ranks: one function for each of its stations.

@@ -180,6 +180,22 @@ def test_a_new_matrix_at_an_old_address_is_looked_at():
     assert seen == seen[:2] * 20
 
 
+def test_a_new_solver_at_an_old_address_is_looked_at():
+    """It keeps its first residual norm, which answers are judged by."""
+    A = laplacian(10)
+    pc, handles = solver(A, fresh()).getPC(), set()
+    for step in range(40):
+        ksp = PETSc.KSP().create()
+        ksp.setType("cg")
+        ksp.setOperators(A)
+        ksp.setPC(pc)
+        ksp.solve(*random_rhs(A, step))
+        assert len(ksp.getConvergenceHistory()) == 1
+        handles.add(ksp.handle)
+        ksp.destroy()
+    assert len(handles) < 40
+
+
 def test_attach_again_and_change_of_type():
     A = laplacian(8)
     ksp = PETSc.KSP().create(A.comm)

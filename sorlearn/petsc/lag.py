@@ -14,6 +14,7 @@ from ..records.journal import Journal
 from ..tuning.decision import Decision
 from ..tuning.registry import kin
 from . import alive, position, reading
+from .context import identity
 from .rescue import Rescue
 from .say import at_exit, say
 from .unattended import UnattendedUpkeep, overrides
@@ -221,10 +222,10 @@ class Lag:
 
     def _sees(self, ksp: Any) -> bool:
         """Whether this KSP says where a solve ends, and what came of it."""
-        identity = ksp.handle, int(ksp.norm_type)
-        if identity == self._ksp:
+        asked = identity(ksp), int(ksp.norm_type)
+        if asked == self._ksp:
             return self._seen
-        self._ksp, held = identity, position.why_held(ksp, self.guarded)
+        self._ksp, held = asked, position.why_held(ksp, self.guarded)
         self.position = "decided solve by solve" if held is None else (
             f"decided by the applications between two matrices, and nothing is repaired: {held.why}")  # fmt: skip
         return held is None

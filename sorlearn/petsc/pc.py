@@ -22,9 +22,6 @@ from .sweeping import Sweeping
 from .tuned import Tuned
 from .unattended import Unattended, overrides
 
-#: KSPConvergedReason of a trust region: STEP_LENGTH (or a constraint), NEG_CURVE.
-_REGION = (5, 6)
-
 
 class PC(Lending):
     """PETSc's SOR under an ω that is learned while the simulation runs.
@@ -244,7 +241,5 @@ class PC(Lending):
             self.omega = tuned.decision.omega  # not that of a repeat
         self.undisturbed = None if solve.outcome.rescued else clock.seconds
         tuned.after(solve, clock.own())
-        if reason in _REGION:
-            self._standing.hold(position.TRUST_REGION, self._prefix, self._settings)
-        else:
+        if self._standing.ended(reason, self._prefix, self._settings):
             self._unattended.hand_over(ksp, tuned, rescue)

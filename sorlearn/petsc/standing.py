@@ -9,11 +9,14 @@ from petsc4py import PETSc
 from ..learners import learner_class
 from ..options import Settings
 from . import position
+from .context import identity
 from .rescue import keep_first_residual
 from .tuned import note_held
 
 #: Unknowns of a whole system up to which there is nothing to learn about it.
 _FEW_UNKNOWNS = 8
+#: KSPConvergedReason of a trust region: STEP_LENGTH (or a constraint), NEG_CURVE.
+_REGION = (5, 6)
 _UNPRECONDITIONED = int(PETSc.KSP.NormType.UNPRECONDITIONED)
 
 
@@ -43,17 +46,24 @@ class Standing:
     def judges(self, ksp: Any, prefix: str, settings: Settings, guarded: bool, repairable: bool) -> bool:
         """Whether a choice of ω can be judged by this KSP's solves."""
         norm = int(ksp.norm_type)
-        if (ksp.handle, norm) != self._ksp:
-            self._ksp = (ksp.handle, norm)
+        asked = identity(ksp), norm
+        if asked != self._ksp:
+            self._ksp = asked
             self.measured = norm != _UNPRECONDITIONED or settings.asks_true
             held = position.why_held(ksp, guarded) if repairable else position.SCALED
             small = ksp.getOperators()[1].getSize()[0] <= _FEW_UNKNOWNS
-            self.hold(position.SMALL if held is None and small else held, prefix, settings)
+            self._hold(position.SMALL if held is None and small else held, prefix, settings)
             if self.held is None:
                 keep_first_residual(ksp)
         return self.held is None
 
-    def hold(self, held: position.Held | None, prefix: str, settings: Settings) -> None:
+    def ended(self, reason: int, prefix: str, settings: Settings) -> bool:
+        """A solve ended for this KSPConvergedReason; returns whether the next can be judged."""
+        if reason in _REGION:
+            self._hold(position.TRUST_REGION, prefix, settings)
+        return self.held is None
+
+    def _hold(self, held: position.Held | None, prefix: str, settings: Settings) -> None:
         """From now on ω is held for this reason, or isn't (None)."""
         self.held = held
         learns = learner_class(settings.learner).learns

@@ -5,8 +5,10 @@ from __future__ import annotations
 from .accuracy import Accuracy
 from .baseline import Baseline
 from .decision import Decision
+from .pricing import Pricing
 from .record import MET, Outcome, Passed, Solve
 from .review import Review
+from .vetoes import Vetoes
 
 
 class Books:
@@ -25,10 +27,25 @@ class Books:
         Of the decision that stands, as in `Baseline.enter`.
     """
 
-    def __init__(self, omega_safe: float, accuracy: Accuracy, baseline: Baseline, review: Review) -> None:
+    def __init__(self, omega_safe: float, accuracy: Accuracy, baseline: Baseline, review: Review, vetoes: Vetoes,
+                 pricing: Pricing) -> None:  # fmt: skip
         self._omega_safe, self._accuracy, self._baseline, self._review = omega_safe, accuracy, baseline, review
+        self._vetoes, self._pricing = vetoes, pricing
         self.solves, self.passed = 0, Passed()
         self.ratio: float | None = None
+
+    def judge(self, decision: Decision, solve: Solve) -> None:
+        """What an answer says of ω, beside its cost; before it is entered."""
+        omega, outcome = decision.omega, solve.outcome
+        if outcome.verdict is not None:
+            self._accuracy.note(omega, outcome.verdict, decision.tighten, decision.check > 0.0)
+            if self._accuracy.hopeless(omega, outcome.verdict):
+                self._vetoes.ban(omega)
+        if outcome.failed:
+            self._vetoes.failed(omega, outcome.worked)
+        else:
+            self._vetoes.worked(omega)
+        self._pricing.note(omega, solve)
 
     def enter(self, decision: Decision, solve: Solve) -> None:
         """One solve."""

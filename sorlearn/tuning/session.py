@@ -62,7 +62,7 @@ class Session:
         self._shares_learner, self._guarded = learner is not None, guarded
         self.log = Log.of(name, say if settings.monitor else None, settings.journal, f"-{name}{STEM}journal")
         self.review = Review(name, settings, self.pricing, self.log, at_random=guarded)
-        self.books = Books(settings.omega, self.accuracy, self.baseline, self.review)
+        self.books = Books(settings.omega, self.accuracy, self.baseline, self.review, self.vetoes, self.pricing)
         self._saved = Saved(key, f"-{name}{STEM}", settings.load, settings.save, say)
         self._saved.restore(self.restore)
 
@@ -133,7 +133,7 @@ class Session:
             self._resumes = False
             return self.repeated(solve)
         began, omega, outcome = perf_counter(), self.standing.decision.omega, solve.outcome
-        self._judge(solve)
+        self.books.judge(self.standing.decision, solve)
         loss, asked = self.pricing.loss(self.standing.decision, solve), self.asked
         self.books.ratio = self.pricing.at_safe(self.learner, asked, loss) if asked and asked.omega == omega else None
         self.books.enter(self.standing.decision, solve)
@@ -149,19 +149,6 @@ class Session:
         self._saved.sometimes(self.books.solves, self.state)
         return self.repeats.left
 
-    def _judge(self, solve: Solve) -> None:
-        """What the answer says of ω, beside its cost."""
-        decision, outcome = self.standing.decision, solve.outcome
-        if outcome.verdict is not None:
-            self.accuracy.note(decision.omega, outcome.verdict, decision.tighten, decision.check > 0.0)
-            if self.accuracy.hopeless(decision.omega, outcome.verdict):
-                self.vetoes.ban(decision.omega)
-        if outcome.failed:
-            self.vetoes.failed(decision.omega, outcome.worked)
-        else:
-            self.vetoes.worked(decision.omega)
-        self.pricing.note(decision.omega, solve)
-
     def repeated(self, solve: Solve) -> int:
         """A solve repeated the decision, so that nothing is learned; returns how many more may."""
         outcome = solve.outcome
@@ -170,7 +157,7 @@ class Session:
             self.books.pass_by(self.standing.decision, Passed(1, outcome.iterations), solve.seconds)
         else:
             self.books.settle(self.standing.decision)
-            self._judge(solve)
+            self.books.judge(self.standing.decision, solve)
             self.repeats.end(outcome.iterations)
             self.baseline.spare(0)
             self.books.enter(self.standing.decision, solve)
