@@ -211,6 +211,29 @@ def test_where_all_matrices_are_unlike_solves_are_set_up_for_without_python(
 
 
 @pytest.mark.parallel(1, 2)
+@pytest.mark.parametrize(("every", "unlike"), [(1, True), (0, True), (0, False)])
+def test_solves_in_which_nothing_is_applied(tmp_path, every, unlike):
+    """Every other right-hand side is zero, the first one, too."""
+    path, A = tmp_path / "journal", laplacian(N)
+    ksp = lagged(A, PCS["icc"], ksp_norm_type="unpreconditioned", lag_journal=path, lag_solves=every)
+    for solve in range(60):
+        fill(A, N, shift=-(10.0 ** (solve % 5 - 1)) if unlike else -0.5 - 1e-3 * solve)
+        ksp.setOperators(A)
+        b, x = random_rhs(A, solve)
+        b.scale(solve % 2)
+        ksp.solve(b, x)
+        assert ksp.getConvergedReason() > 0 and (not solve % 2 or true_residual(A, b, x) < 1e-4)
+    tally = context(ksp).tally
+    ksp.destroy()
+    assert tally.solves == 60 and tally.set_ups <= 60 and (tally.set_ups == 60 or not every)
+    if PETSc.COMM_WORLD.getRank() == 0:
+        entries = [json.loads(line) for line in path.read_text().splitlines()]
+        assert [entry["solve"] for entry in entries] == list(range(1, 61))
+        assert sum(entry["age"] == 1 for entry in entries) == tally.set_ups
+        assert [entry["applications"] > 0 for entry in entries] == [False, True] * 30
+
+
+@pytest.mark.parallel(1, 2)
 @pytest.mark.parametrize("errors", [False, True])
 def test_what_fails_there_is_repaired_all_the_same(hopeless, worth_twenty, errors):
     """GAMG's interpolation of diagonally dominant matrices is of no use for a Laplacian."""

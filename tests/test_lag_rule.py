@@ -115,6 +115,34 @@ def test_a_fixed_lag_is_kept_to(lag):
     assert tally.rescued == 0
 
 
+def test_a_fixed_lag_counts_solves_in_which_nothing_was_applied():
+    rule, due = Renewal(3, Tally()), []
+    rule.renewed()
+    for solve in range(6):
+        if solve % 2:
+            rule.spent(20.0, kept=bool(solve))
+        else:
+            rule.passed_by()
+        due.append(rule.due())
+        if due[-1]:
+            rule.renewed()
+    assert due == [False, False, True, False, False, True]
+
+
+def test_a_set_up_that_nothing_was_solved_with_is_no_measure():
+    """As where the first right-hand side is zero: what solves take with it isn't known, so there is nothing to keep."""
+    tally = Tally()
+    rule = Renewal(0, tally)
+    rule.worth = 5.0
+    rule.renewed()
+    rule.passed_by()
+    assert rule.due() and (tally.solves, tally.set_ups) == (1, 0)
+    rule.renewed()
+    rule.spent(20.0, kept=False)
+    rule.passed_by()
+    assert not rule.due() and (rule.age, rule.idle, tally.solves, tally.set_ups) == (1, 1, 3, 2)
+
+
 def test_where_keeping_never_pays_hardly_anybody_asks(monkeypatch):
     asked = []
     monkeypatch.setattr(Renewal, "due", lambda self, distance, due=Renewal.due: asked.append(0) or due(self, distance))
@@ -154,6 +182,8 @@ def test_a_jump_is_foreseen_where_one_like_it_was_dear():
 def test_a_failure_that_a_fresh_set_up_does_not_repair_is_not_provoked_again_and_again():
     rule, kept = Renewal(0, Tally()), 0
     rule.worth = 50.0
+    rule.renewed()
+    rule.spent(10.0, kept=False)
     for _ in range(3 * LONGEST_WAIT):
         if rule.due():
             rule.renewed()
@@ -170,6 +200,7 @@ def test_a_failure_that_a_fresh_set_up_does_not_repair_is_not_provoked_again_and
 def test_right_hand_sides_with_one_matrix_are_no_reason_to_set_up():
     rule = Renewal(0, Tally())
     rule.worth = 10.0
+    rule.renewed()
     rule.spent(5.0, kept=False)
     for cost in (5.0, 9.0, 30.0):
         rule.spent(cost, kept=False, first=False)

@@ -149,7 +149,7 @@ class Lag:
         how = f"set up every {every} solves" if every else "set-up kept while that pays"
         return [
             f"sorlearn.Lag: {how}, {self.position}",
-            f"{self.tally.set_ups} set-ups in {self.tally.solves} solves, {rule.age} since the last; "
+            f"{self.tally.set_ups} set-ups in {self.tally.solves} solves, {rule.age + rule.idle} since the last; "
             f"a set-up is worth {rule.worth:.1f} applications",
         ]
 

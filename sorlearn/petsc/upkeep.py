@@ -173,9 +173,12 @@ class Upkeep:
     def passed(self, outcome: Outcome, applications: int, seconds: float) -> LagRecord:
         """So did a solve that was set up for, and all is well."""
         self.was_set_up()
-        self.rule.spent(applications - 1.0, kept=False)
+        if applications:
+            self.rule.spent(applications - 1.0, kept=False)
+        else:
+            self.rule.passed_by()
         self.applications, self._given_up = applications, 0
-        record = self._record(1, outcome)._replace(seconds=seconds)
+        record = self._record(outcome)._replace(seconds=seconds)
         self.applications = 0
         return record
 
@@ -185,12 +188,15 @@ class Upkeep:
         Returns
         -------
         LagRecord or None
-            None unless it is wanted, and where the preconditioner wasn't applied at all.
+            None unless it is wanted, and where no solve ended and nothing was applied.
         """
+        rule = self.rule
         if not self.applications:
-            return None
-        rule, age = self.rule, self.rule.age + 1
-        if age == 1:
+            if outcome is None:
+                return None
+            rule.passed_by()
+            return self._record(outcome) if wanted else None
+        if not rule.age:
             rule.worth = self._worth.agree(self._agreed(), float(self.applications))
         helpless = outcome is not None and outcome.failed and not outcome.worked
         whole = outcome is None or not outcome.rescued or outcome.worked > 0.0
@@ -199,7 +205,7 @@ class Upkeep:
             rule.failed()
         if outcome is not None and outcome.iterations and not outcome.rescued:
             self.per_iteration = max(self.applications / outcome.iterations, 1.0)
-        record = self._record(age, outcome) if wanted else None
+        record = self._record(outcome) if wanted else None
         self._first, self.applications = False, 0
         return record
 
@@ -211,7 +217,8 @@ class Upkeep:
         """Applications of the solve; the first one belongs to the set-up where that is fresh."""
         return self.applications - 1.0 + (self._worth.of_first if self.kept else 0.0)
 
-    def _record(self, age: int, outcome: Outcome | None) -> LagRecord:
+    def _record(self, outcome: Outcome | None) -> LagRecord:
+        age = self.rule.age + self.rule.idle
         before = self._readings.set_up if age == 1 and not self._given_up else 0.0  # that of a repair was in the solve
         return LagRecord(
             solve=self._tally.solves,

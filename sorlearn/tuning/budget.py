@@ -12,6 +12,8 @@ from .clocks import Clocks
 ADVANCE, STAYING = 0.8, 1.5
 #: Share of the time that deciding may take, and solves of the safe arm that it may take in advance.
 DECIDING, AT_ONCE = 0.005, 1.0
+#: Readings of deciding that are so many times the believed one are no better known: it takes longer for some arms.
+ACCIDENT = 4.0
 
 
 class Budget(Remembers):
@@ -93,4 +95,4 @@ class Budget(Remembers):
         """So long deciding took; trials pay for theirs, and the first makes what stays."""
         self._own.note(seconds)
         if self._own.count > 1 and not trial:
-            self._deciding += self._own.believed
+            self._deciding += min(seconds, ACCIDENT * self._own.believed)

@@ -40,18 +40,19 @@ class Renewal:
         What a set-up costs, in applications; to be assigned when it is known.
     fresh : float
         Applications that the last solve with a fresh set-up took.
-    age : int
-        Solves since the last set-up.
+    age, idle : int
+        Solves since the last set-up; others that ended before the preconditioner was applied.
     """
 
     def __init__(self, every: int, tally: Tally) -> None:
         self.every, self.tally = every, tally
         self.worth = self.fresh = 0.0
-        self.age = 0
+        self.age = self.idle = 0
         self._total = self._last = self._before = self._longest = 0.0
         self._distances, self._credit = Distances(), Credit()
         self._wait, self._backoff = 0, 1
         self._rested = False  # the last solve wasn't asked for
+        self._unused = False  # the set-up
 
     @property
     def waits(self) -> bool:
@@ -73,12 +74,12 @@ class Renewal:
             self._wait -= 1
             return True
         if self.every:
-            return self.age >= self.every
+            return self.age + self.idle >= self.every
         if self._rested:  # the distance is one to another matrix
             self._rested = False
             return True
-        if not self.age:
-            return False
+        if self._unused:  # what solves with it take isn't known
+            return True
         dear = self._expected() > (self.worth + self._total) / self.age
         trial = self._distances.from_fresh
         due = (not trial or self._credit.put_off(self._anew) > 0) if dear else self._credit.used_up
@@ -116,9 +117,24 @@ class Renewal:
 
     def renewed(self) -> None:
         """The preconditioner was set up."""
-        self.age, self._total, self._longest = 0, 0.0, 0.0
+        if self._unused:
+            self._paid()
+        self._unused = True
+        self.age = self.idle = 0
+        self._total = self._longest = 0.0
         self._last, self._before = self.fresh, inf
         self._distances.renewed()
+
+    def _paid(self) -> None:
+        """The set-up counts."""
+        self._unused = False
+        self.tally.set_up(self.worth)
+        self._credit.set_up(self._anew)
+
+    def passed_by(self) -> None:
+        """A solve ended before the preconditioner was applied, which says nothing of the set-up."""
+        self.tally.solved(0.0)
+        self.idle += 1
 
     def spent(self, cost: float, *, kept: bool, first: bool = True, whole: bool = True) -> None:
         """A solve took so many applications.
@@ -140,9 +156,8 @@ class Renewal:
             self._distances.remember(cost - self.fresh)
         elif whole:
             self.fresh = cost
-        if not self.age:
-            self.tally.set_up(self.worth)
-            self._credit.set_up(self._anew)
+        if self._unused:
+            self._paid()
         self.age += 1
         self._total += cost
         self._before = self._last if kept and not self._distances.from_fresh else inf
