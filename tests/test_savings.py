@@ -34,11 +34,12 @@ def system(strength, wind=0.0, n=16):
 
 
 class Kind(NamedTuple):
-    """A sequence of `solves` systems (strength, wind) and its solver."""
+    """A sequence of `solves` systems (strength, wind) and its solver; every so many right-hand sides are zero."""
 
     systems: list
     ksp: str = "cg"
     solves: int = 150
+    zero: int = 0
 
 
 CONSTANT = Kind([(20.0, 0.0)])
@@ -46,6 +47,7 @@ NEWTON = Kind([(10.0 ** rng.uniform(-1.0, 2.5), 0.0) for _ in range(150)])
 JUMPS = Kind([(s, 0.0) for s in (100.0, 1.0, 1000.0, 0.3) for _ in range(40)])
 EASY = Kind([(0.05, 0.0)], solves=200)
 CONVECTION = Kind([(10.0 ** (1.0 + np.sin(t / 12.0)), 20.0 + 15.0 * np.sin(t / 7.0)) for t in range(150)], "gmres")
+PAUSES = Kind([(20.0 * (1.1 + np.sin(t / 20.0)), 0.0) for t in range(240)], solves=240, zero=2)
 TINY = Kind([(0.002, 0.0)], solves=60)
 GUARDED = {"ksp_python_type": "sorlearn.KSP"}
 RUNS = {
@@ -54,6 +56,7 @@ RUNS = {
     "jumps": (JUMPS, {}),
     "easy": (EASY, {}),
     "convection": (CONVECTION, {}),
+    "pauses": (PAUSES, {}),
     "tiny": (TINY, {}),
     "constant_tsallis": (CONSTANT, {"pc_sorlearn_learner": "tsallis_inf"}),
     "newton_tsallis": (NEWTON, {"pc_sorlearn_learner": "tsallis_inf"}),
@@ -61,6 +64,7 @@ RUNS = {
     "convection_tsallis": (CONVECTION, {"pc_sorlearn_learner": "tsallis_inf"}),
     "newton_guarded": (NEWTON, GUARDED),
     "convection_guarded": (CONVECTION, GUARDED),
+    "pauses_guarded": (PAUSES, GUARDED),
     "tiny_guarded": (TINY, GUARDED),
 }
 
@@ -73,6 +77,8 @@ def iterations(ksp, kind):
             A, old = system(*given), given
             ksp.setOperators(A)
         b, x = random_rhs(A, t)
+        if kind.zero and t % kind.zero == 0:
+            b.set(0.0)
         ksp.solve(b, x)
         total += ksp.its
     return total

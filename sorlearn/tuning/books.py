@@ -52,6 +52,11 @@ class Books:
         self._account(decision, Passed(1, solve.outcome.iterations))
         self._tell(decision, solve, 1)
 
+    def enter_idle(self, decision: Decision, solve: Solve) -> None:
+        """One in which there was nothing to solve: it says nothing of any ω, nor of what is saved."""
+        self.solves += 1
+        self._review.enter_idle(decision, solve)
+
     def pass_by(self, decision: Decision, more: Passed, seconds: float) -> None:
         """Repeats that took so long together."""
         self._tell(decision, Solve(Outcome(more.iterations, MET[0]), seconds=seconds), more.solves)

@@ -59,6 +59,11 @@ class Outcome(NamedTuple):
     verdict: Verdict | None = None
 
     @property
+    def idle(self) -> bool:
+        """Whether there was nothing to solve, as with a right-hand side of zero, so that any ω would have done."""
+        return self.iterations == 0 and self.reason > 0 and not self.failed
+
+    @property
     def tells(self) -> bool:
         """Whether it says something of ω: reasons other than a met tolerance, as a trust region's, don't."""
         return self.iterations > 0 and (self.failed or self.reason in MET)

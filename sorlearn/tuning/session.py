@@ -129,7 +129,8 @@ class Session:
 
     def charge(self, solve: Solve) -> int:
         """Charge the solve, tell the learner, and write it down; returns how many solves may repeat the decision."""
-        if self._resumes:
+        if self._resumes or solve.outcome.idle:
+            self.repeats.left *= self._resumes  # of one in which nothing was decided either none can be repeated
             self._resumes = False
             return self.repeated(solve)
         began, omega, outcome = perf_counter(), self.standing.decision.omega, solve.outcome
@@ -152,7 +153,9 @@ class Session:
     def repeated(self, solve: Solve) -> int:
         """A solve repeated the decision, so that nothing is learned; returns how many more may."""
         outcome = solve.outcome
-        if self.standing.like(outcome.iterations) and not (outcome.failed or outcome.verdict or outcome.rescued):
+        if outcome.idle:
+            self.books.enter_idle(self.standing.decision, solve)
+        elif self.standing.like(outcome.iterations) and not (outcome.failed or outcome.verdict or outcome.rescued):
             self.repeats.repeated()
             self.books.pass_by(self.standing.decision, Passed(1, outcome.iterations), solve.seconds)
         else:
@@ -161,7 +164,7 @@ class Session:
             self.repeats.end(outcome.iterations)
             self.baseline.spare(0)
             self.books.enter(self.standing.decision, solve)
-        self._passed([self.standing.decision.omega], [solve], self.books.solves)
+        self._passed([self.standing.decision.omega], [solve], self.books.solves, outcome.idle)
         return self.repeats.left
 
     def pass_unseen(self, omegas: Sequence[float], solves: Sequence[Solve], passed: Passed, seconds: float) -> None:
@@ -171,9 +174,9 @@ class Session:
         self.books.pass_by(self.standing.decision, passed, seconds)
         self._passed(omegas, solves, first)
 
-    def _passed(self, omegas: Sequence[float], solves: Sequence[Solve], first: int) -> None:
-        """Write down solves that have repeated the decision, numbered from the first."""
-        for number, (omega, solve) in enumerate(zip(omegas, solves) if self.log.observed else (), first):
+    def _passed(self, omegas: Sequence[float], solves: Sequence[Solve], first: int, all: bool = False) -> None:
+        """Write down solves that have repeated the decision, numbered from the first; else the observed ones only."""
+        for number, (omega, solve) in enumerate(zip(omegas, solves) if all or self.log.observed else (), first):
             choice = Choice(omega, context=self.standing.chosen.context)
             self.log.write(SolveRecord.of(number, omega, solve, choice, self.repeats.cost, True))
         self._saved.sometimes(self.books.solves, self.state)
