@@ -13,7 +13,7 @@ from petsc4py import PETSc
 from systems import fill, from_options, laplacian, native, random_rhs, solver, true_residual
 
 import sorlearn
-from sorlearn.petsc import delegate
+from sorlearn.petsc import delegate, fast
 
 _numbers = itertools.count()
 
@@ -233,7 +233,7 @@ class Life:
     """Ends with the solver that it is an attribute of."""
 
 
-def ends_in_an_error(ksp, A, after):
+def ends_in_an_error(ksp, A, after, at=1):
     """Solve, and have the application's monitor end what comes after so many solves; returns what ends with the KSP."""
     life = Life()
     ksp.setAttr("life", life)
@@ -241,7 +241,7 @@ def ends_in_an_error(ksp, A, after):
         ksp.solve(*random_rhs(A, seed))
 
     def monitor(ksp, iteration, norm):
-        if iteration == 1:
+        if iteration == at:
             raise ZeroDivisionError
 
     ksp.setMonitor(monitor)
@@ -260,6 +260,22 @@ def test_a_solver_ends_when_it_is_destroyed_also_after_an_error(kind, after, str
     life = ends_in_an_error(ksp, A, after)
     ksp.destroy()
     assert life() is None
+
+
+@pytest.mark.parametrize("at", [0, 3])
+@pytest.mark.parametrize("after", [0, 80, 81, 82, 83])
+def test_a_preconditioner_is_applied_after_an_error_and_tolerances_are_the_user_s(after, at):
+    A = laplacian(10, shift=-0.05)
+    ksp = solver(A, fresh())
+    asked, (b, x) = ksp.getTolerances(), random_rhs(A)
+    life, pc = ends_in_an_error(ksp, A, after, at), ksp.getPC()
+    if fast.library():
+        assert ksp.getTolerances() == asked
+    ksp.destroy()
+    assert life() is None
+    for _ in range(40):  # as many as might be counted for something
+        pc.apply(b, x)
+    assert x.norm() > 0.0
 
 
 @pytest.mark.parametrize("destroyed", [False, True])

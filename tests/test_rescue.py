@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import re
 import sys
@@ -13,6 +14,7 @@ from petsc4py import PETSc
 from systems import laplacian, native, random_rhs, solver, true_residual, user_test
 
 from sorlearn.learners import LEARNERS
+from sorlearn.petsc.clib import PetscBool, library
 from sorlearn.tuning.bins import bin_of
 from sorlearn.tuning.vetoes import LONGEST_WAIT
 
@@ -279,9 +281,15 @@ def test_monitor_and_convergence_test_of_the_user_apply_to_the_repair():
     assert seen.count(0) == tested.count(0) >= 1
 
 
-def test_a_diagonally_scaled_system_is_left_alone():
+@pytest.mark.parametrize("by_call", [False, True])
+def test_a_diagonally_scaled_system_is_left_alone(by_call):
+    """A repeat would scale it once more."""
     A = laplacian(12)
-    ksp = trial_solver(A, ksp_diagonal_scale="")
+    ksp = trial_solver(A, **{} if by_call else {"ksp_diagonal_scale": ""})
+    if by_call:
+        if not hasattr(library(), "KSPSetDiagonalScale"):
+            pytest.skip("this PETSc scales no more")
+        library().KSPSetDiagonalScale(ctypes.c_void_p(ksp.handle), PetscBool(True))
     ksp.solve(*random_rhs(A))
     assert ksp.getConvergedReason() > 0
     assert ksp.getPC().getPythonContext().omega == 1.0

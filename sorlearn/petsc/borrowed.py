@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import weakref
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -20,10 +21,16 @@ class _Life:
 
 
 class Borrowed:
-    """One KSP at a time, as long as somebody else keeps it."""
+    """One KSP at a time, as long as somebody else keeps it.
 
-    def __init__(self) -> None:
-        self._handle = 0
+    Parameters
+    ----------
+    gone : callable, optional
+        Called when it is there no more.
+    """
+
+    def __init__(self, gone: Callable[[], None] | None = None) -> None:
+        self._handle, self._gone = 0, gone
         self._life: Any = None
 
     def hold(self, ksp: Any) -> None:
@@ -32,7 +39,8 @@ class Borrowed:
             return
         life = ksp.getAttr(_LIFE) or _Life()
         ksp.setAttr(_LIFE, life)
-        self._handle, self._life = ksp.handle, weakref.ref(life)
+        gone = self._gone
+        self._handle, self._life = ksp.handle, weakref.ref(life, gone and (lambda _: gone()))
 
     def get(self) -> Any:
         """The KSP; None where it isn't there any more, or is being destroyed."""

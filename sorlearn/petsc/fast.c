@@ -15,10 +15,14 @@
 /* Solves of which all is kept. */
 #define KEPT 512
 
-/* A KSP that raises no error for a failed solve, because a repair comes first; NULL for none. */
+/* What a KSP has that isn't the user's, and goes back as soon as an error ends the solve; NULL for none.  It raises no
+   error for a failed solve, because a repair comes first, though it is strict; it has other tolerances, another limit. */
 typedef struct {
-  KSP ksp;
-} Lenience;
+  KSP     ksp;
+  int64_t strict;
+  double  rtol, atol, tight_rtol, tight_atol;
+  int64_t max_it, limit;
+} Loan;
 
 typedef struct State State;
 struct State {
@@ -54,12 +58,12 @@ struct State {
   /* by how much u has fallen from where the decision was made, and the power of its exponential that iterations may
      rise or fall by */
   double  drift, rate;
-  /* the solve under way, which repeats the decision, and what of its KSP isn't the user's */
-  int64_t  running, limited, transposed;
-  Lenience lenience;
-  KSP      ksp;
-  double   rtol, atol, tight_rtol, tight_atol, began, elapsed;
-  int64_t  max_it, tightened;
+  /* the solve under way, which repeats the decision, its KSP and what of that isn't the user's; fast.py forgets both
+     with the KSP */
+  int64_t running, limited, transposed;
+  KSP     ksp;
+  Loan    loan;
+  double  began, elapsed;
   /* solves that have repeated it, and Python hasn't heard of */
   int64_t solves, iterations;
   double  seconds;
@@ -140,74 +144,77 @@ static PetscErrorCode Entered(State *state, PetscErrorCode code)
   return code;
 }
 
-/* The KSP raises errors for failed solves again. */
-PetscErrorCode sorlearn_be_strict(Lenience *lenience)
+/* Give the KSP its tolerances back, unless they have been changed since. */
+static void GiveBackTolerances(Loan *loan)
 {
+  if (loan->ksp->rtol == loan->tight_rtol) loan->ksp->rtol = loan->rtol;
+  if (loan->ksp->abstol == loan->tight_atol) loan->ksp->abstol = loan->atol;
+  loan->tight_rtol = loan->rtol;
+  loan->tight_atol = loan->atol;
+}
+
+/* Give the KSP everything back. */
+PetscErrorCode sorlearn_give_back(Loan *loan)
+{
+  KSP ksp = loan->ksp;
   PetscFunctionBegin;
-  if (!lenience->ksp) PetscFunctionReturn(0);
-  lenience->ksp->errorifnotconverged = PETSC_TRUE;
-  lenience->ksp                      = NULL;
+  if (!ksp) PetscFunctionReturn(0);
+  GiveBackTolerances(loan);
+  if (loan->limit && ksp->max_it == loan->limit) ksp->max_it = loan->max_it;
+  if (loan->strict) ksp->errorifnotconverged = PETSC_TRUE;
+  loan->ksp = NULL;
   PetscCall(PetscPopErrorHandler());
   PetscFunctionReturn(0);
 }
 
 /* An error ends the solve, and postsolve won't come: the KSP is as the user had it before anybody sees it. */
 static PetscErrorCode OnError(MPI_Comm comm, int line, const char *function, const char *file, PetscErrorCode code,
-                              PetscErrorType type, const char *message, void *lenience)
+                              PetscErrorType type, const char *message, void *loan)
 {
-  (void)sorlearn_be_strict((Lenience *)lenience);
+  (void)sorlearn_give_back((Loan *)loan);
   return PetscError(comm, line, function, file, code, type, message ? "%s" : NULL, message);
 }
 
-PetscErrorCode sorlearn_be_lenient(Lenience *lenience, KSP ksp)
+/* The KSP has been lent other tolerances than the user's, these; it is to raise no error where it is lenient. */
+PetscErrorCode sorlearn_lend(Loan *loan, KSP ksp, double rtol, double atol, int64_t lenient)
 {
   PetscFunctionBegin;
-  if (!ksp->errorifnotconverged) PetscFunctionReturn(0);
-  PetscCall(PetscPushErrorHandler(OnError, lenience));
-  lenience->ksp            = ksp;
-  ksp->errorifnotconverged = PETSC_FALSE;
-  PetscFunctionReturn(0);
-}
-
-/* Give the KSP back what the user had set, unless that has been changed since. */
-static void GiveBackTolerances(State *state)
-{
-  KSP ksp = state->ksp;
-  if (state->tightened && ksp->rtol == state->tight_rtol) ksp->rtol = state->rtol;
-  if (state->tightened && ksp->abstol == state->tight_atol) ksp->abstol = state->atol;
-  state->tightened = 0;
-}
-
-PetscErrorCode sorlearn_give_back(State *state)
-{
-  KSP ksp = state->ksp;
-  PetscFunctionBegin;
-  if (!ksp) PetscFunctionReturn(0);
-  GiveBackTolerances(state);
-  if (state->limited && ksp->max_it == state->limit) ksp->max_it = state->max_it;
-  PetscCall(sorlearn_be_strict(&state->lenience));
-  state->ksp = NULL;
+  PetscCall(PetscPushErrorHandler(OnError, loan));
+  loan->ksp        = ksp;
+  loan->strict     = lenient && ksp->errorifnotconverged;
+  loan->rtol       = rtol;
+  loan->atol       = atol;
+  loan->tight_rtol = ksp->rtol;
+  loan->tight_atol = ksp->abstol;
+  loan->limit      = 0;
+  if (loan->strict) ksp->errorifnotconverged = PETSC_FALSE;
   PetscFunctionReturn(0);
 }
 
 /* As Lent.watch: the tolerances are the user's again after the first test; at its limit a trial is cut off. */
-static void Watch(State *state)
+static PetscErrorCode Watch(State *state)
 {
-  KSP ksp = state->ksp;
-  if (state->tightened && state->early) {
+  KSP   ksp  = state->ksp;
+  Loan *loan = &state->loan;
+  PetscFunctionBegin;
+  if (!ksp) PetscFunctionReturn(0);
+  if (loan->ksp && (loan->tight_rtol != loan->rtol || loan->tight_atol != loan->atol) && state->early) {
     if (!ksp->its) {
       state->countdown = 1;
-      return;
+      PetscFunctionReturn(0);
     }
-    GiveBackTolerances(state);
+    GiveBackTolerances(loan);
   }
-  if (!state->limit || state->limited) return;
+  if (!state->limit || state->limited) PetscFunctionReturn(0);
   if (ksp->its < state->limit - 1) state->countdown = state->limit - 1 - ksp->its;
   else if (state->limit < ksp->max_it) {
+    if (!loan->ksp) PetscCall(sorlearn_lend(loan, ksp, ksp->rtol, ksp->abstol, 0));
     state->limited = 1;
-    state->max_it  = ksp->max_it;
+    loan->max_it   = ksp->max_it;
+    loan->limit    = state->limit;
     ksp->max_it    = state->limit;
   }
+  PetscFunctionReturn(0);
 }
 
 /* Make the wrapped PC's PCFailedReason the PC's: KSPs ask for it. */
@@ -260,7 +267,7 @@ static PetscErrorCode Apply(PC pc, Vec x, Vec y)
   PetscFunctionBegin;
   PetscCall((state->wraps ? ApplyWrapped : Sweep)(state, pc, x, y));
   if (state->countdown && !--state->countdown) {
-    if (state->running) Watch(state);
+    if (state->running) PetscCall(Watch(state));
     else {
       state->swept = 1;
       code         = state->apply(pc, x, y);
@@ -393,6 +400,8 @@ static PetscBool Repairs(State *state)
 /* As Rescue.prepare, and Lent.begin. */
 static PetscErrorCode Prepare(State *state, KSP ksp, Vec x)
 {
+  double    rtol = ksp->rtol, atol = ksp->abstol;
+  PetscBool tightened, lenient;
   PetscFunctionBegin;
   ksp->its          = 0; /* BiCGStab preconditions its first residual before it says so */
   state->ksp        = ksp;
@@ -400,19 +409,13 @@ static PetscErrorCode Prepare(State *state, KSP ksp, Vec x)
   state->running    = 1;
   state->limited    = state->transposed = 0;
   state->fresh      = state->applications = 0;
-  state->tight_rtol = state->rtol = ksp->rtol;
-  state->tight_atol = state->atol = ksp->abstol;
-  if (ksp->rtol >= 0.0 && ksp->rtol < 1.0)
-    state->tight_rtol = PetscMax(ksp->rtol * state->tighten_rtol, PetscMin(ksp->rtol, state->least_rtol));
-  if (ksp->abstol >= 0.0) state->tight_atol *= state->tighten_atol;
-  state->tightened = state->tight_rtol != state->rtol || state->tight_atol != state->atol;
-  ksp->rtol        = state->tight_rtol;
-  ksp->abstol      = state->tight_atol;
-  state->countdown = state->tightened || state->limit;
-  if (Repairs(state)) {
-    if (!ksp->guess_zero) PetscCall(VecCopy(x, state->guess));
-    PetscCall(sorlearn_be_lenient(&state->lenience, ksp));
-  }
+  if (rtol >= 0.0 && rtol < 1.0) ksp->rtol = PetscMax(rtol * state->tighten_rtol, PetscMin(rtol, state->least_rtol));
+  if (atol >= 0.0) ksp->abstol *= state->tighten_atol;
+  tightened        = (PetscBool)(ksp->rtol != rtol || ksp->abstol != atol);
+  state->countdown = tightened || state->limit;
+  if (Repairs(state) && !ksp->guess_zero) PetscCall(VecCopy(x, state->guess));
+  lenient = (PetscBool)(Repairs(state) && ksp->errorifnotconverged);
+  if (tightened || lenient) PetscCall(sorlearn_lend(&state->loan, ksp, rtol, atol, lenient));
   PetscCall(PetscTime(&state->began));
   PetscFunctionReturn(0);
 }
@@ -450,7 +453,8 @@ static PetscErrorCode PostSolve(PC pc, KSP ksp, Vec b, Vec x)
     if (ksp != state->ksp) PetscFunctionReturn(0); /* inside the solve under way: Chebyshev's estimate */
     PetscCall(PetscTime(&now));
     state->elapsed = now - state->began + state->set_up;
-    PetscCall(sorlearn_give_back(state));
+    PetscCall(sorlearn_give_back(&state->loan));
+    state->ksp = NULL;
     if (ksp->reason > 0 && ksp->reason < 5 && Like(state, ksp->its)) {
       state->running = state->countdown = 0;
       state->left--;

@@ -30,6 +30,17 @@ class Kept(ctypes.Structure):
     _fields_ = [*_fields(_real, "omega seconds"), *_fields(_integer, "iterations reason applications")]
 
 
+class Loan(ctypes.Structure):
+    """struct Loan of fast.c, which says what the fields are."""
+
+    _fields_ = [
+        ("ksp", _pointer),
+        ("strict", _integer),
+        *_fields(_real, "rtol atol tight_rtol tight_atol"),
+        *_fields(_integer, "max_it limit"),
+    ]
+
+
 class State(ctypes.Structure):
     """struct State of fast.c, which says what the fields are."""
 
@@ -49,9 +60,10 @@ class State(ctypes.Structure):
         *_fields(_integer, "matrix matrix_state row place rows"),
         *_fields(_real, "here rho scale gap epsilon weight farthest u u_low u_high u_least u_most drift rate"),
         *_fields(_integer, "running limited transposed"),
-        *_fields(_pointer, "lenience ksp"),
-        *_fields(_real, "rtol atol tight_rtol tight_atol began elapsed"),
-        *_fields(_integer, "max_it tightened solves iterations"),
+        ("ksp", _pointer),
+        ("loan", Loan),
+        *_fields(_real, "began elapsed"),
+        *_fields(_integer, "solves iterations"),
         ("seconds", _real),
         ("kept", Kept * KEPT),
     ]

@@ -69,8 +69,8 @@ class Lag:
         self._unattended, self._rescue = UnattendedUpkeep(), Rescue()
         self._upkeep = self._new_upkeep()
         self._log: records.Log | None = None
-        self._active = self._seen = self._anew = False
-        self._ksp: tuple[int, int] = (0, 0)
+        self._active = self._seen = self._anew = self._scaled = False
+        self._ksp: tuple[Any, ...] = ()
 
     def _new_upkeep(self) -> Upkeep:
         wrapped = Wrapped(*self._wrapped_as)
@@ -89,7 +89,7 @@ class Lag:
         self._read, self._prefix = True, pc.getOptionsPrefix() or ""
         database = PETSc.Options(self._prefix)
         settings = reading.settings(pc.comm, self._prefix, database, self.overrides, LagSettings)
-        self._rescue.repairable = not database.getBool("ksp_diagonal_scale", False)
+        self._scaled = database.getBool("ksp_diagonal_scale", False)
         if settings != self._settings:
             self._settings = settings
             if pc.comm.getRank() == 0:
@@ -127,7 +127,7 @@ class Lag:
         self._rescue.reset()
         self._upkeep.destroy()
         self._upkeep = self._new_upkeep()
-        self._active, self._ksp = False, (0, 0)
+        self._active, self._ksp = False, ()
 
     def destroy(self, pc: Any) -> None:
         """The end of the PC, or of its Python context."""
@@ -222,9 +222,10 @@ class Lag:
 
     def _sees(self, ksp: Any) -> bool:
         """Whether this KSP says where a solve ends, and what came of it."""
-        asked = identity(ksp), int(ksp.norm_type)
+        asked = identity(ksp), int(ksp.norm_type), ksp.getType()
         if asked == self._ksp:
             return self._seen
+        self._rescue.repairable = not (self._scaled or position.scales(ksp))
         self._ksp, held = asked, position.why_held(ksp, self.guarded)
         self.position = "decided solve by solve" if held is None else (
             f"decided by the applications between two matrices, and nothing is repaired: {held.why}")  # fmt: skip

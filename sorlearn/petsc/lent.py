@@ -39,8 +39,8 @@ class Lent:
         self._early = False
         self._lenience = Lenience()
 
-    def begin(self, ksp: Any, decision: Decision) -> None:
-        """Tighten the tolerances as decided."""
+    def begin(self, ksp: Any, decision: Decision, lenient: bool) -> None:
+        """Tighten the tolerances as decided; where `lenient`, raise no error if the solve fails."""
         self._borrow(ksp)
         self.limit, self.limited = int(decision.limit), False
         ksp.setIterationNumber(0)  # BiCGStab preconditions its first residual before it does so, see watch
@@ -49,14 +49,11 @@ class Lent:
             rtol, atol, _, _ = ksp.getTolerances()
             rtol = max(rtol * 10.0**-decision.tighten, min(rtol, LEAST_RTOL))
             self._change(ksp, rtol=rtol, atol=atol * 10.0**-decision.tighten_atol)
+        self._lenience.begin(ksp, self._user if self._changed else None, lenient)
 
     def _borrow(self, ksp: Any) -> None:
         self._ksp.hold(ksp)
         self._busy = True
-
-    def be_lenient(self, ksp: Any) -> None:
-        """Raise no error if the solve fails: a repair comes first."""
-        self._lenience.begin(ksp)
 
     def ask(self, ksp: Any, rtol: float | None) -> None:
         """Go on to another relative tolerance, unless that is None."""
@@ -81,9 +78,9 @@ class Lent:
         PETSc's own test reads the tolerances before the first iteration only: after that they are the user's again.
         A trial that has come to its limit is cut off.
         """
-        if not self._busy:
+        ksp = self._ksp.get() if self._busy else None
+        if ksp is None:  # no solve is under way: an error has ended it, and its KSP may be gone
             return 0
-        ksp = self._ksp.get()
         limit, iterations = self.limit, ksp.getIterationNumber()
         if self._changed and self._early:
             if not iterations:

@@ -58,7 +58,7 @@ class PC(Lending):
         self._prefix = ""
         self._settings: Settings | None = None
         self._tuned: Tuned | None = None
-        self._only_one = False
+        self._only_one = self._scaled = False
         self._clock = Clock()
 
     @property
@@ -95,7 +95,7 @@ class PC(Lending):
         self._sweeping.configure(database, settings.asks_true)
         wanted = self._sweeping.plain and not overrides(self, __class__)
         self._unattended.sweep(pc, self._sweeping.sweeps, wanted)
-        self._rescue.repairable = not database.getBool("ksp_diagonal_scale", False)
+        self._scaled = database.getBool("ksp_diagonal_scale", False)
         self.omega = self._rescue.safe = settings.omega
 
     def setUp(self, pc: Any) -> None:
@@ -174,6 +174,7 @@ class PC(Lending):
         if (self._sweeping.watched or self._unattended.state.running) and self._tuned is not None:
             self._tuned.decide_next()  # the solve before ended in an error
         self._unattended.stop()
+        rescue.repairable = not (self._scaled or position.scales(ksp))
         judged = self._standing.judges(ksp, self._prefix, self._settings, self.guarded, rescue.repairable)
         self._sweeping.watched = judged and not self._only_one and self._resting is None
         if not self._sweeping.watched:

@@ -6,13 +6,14 @@ calls it, so the call stack is asked, and for the caller's type the options.
 
 from __future__ import annotations
 
+import ctypes
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from petsc4py import PETSc
 
-from .clib import address, callers, name_at
+from .clib import PetscBool, address, callers, library, name_at
 from .usertest import test_of
 
 #: Outer KSP types that bear a preconditioner which changes from one application to the next.
@@ -70,6 +71,20 @@ def inside_unflexible(prefix: str, outermost: int = 1) -> bool:
         if PETSc.Options(prefix).getString("ksp_type", "") not in FLEXIBLE:
             return True
     return False
+
+
+def scales(ksp: Any) -> bool:
+    """Whether the KSP scales its systems for as long as it solves (`-ksp_diagonal_scale`): a repeat would once more."""
+    scaled = PetscBool(0)
+    if _can_scale():
+        library().KSPGetDiagonalScale(ctypes.c_void_p(ksp.handle), ctypes.byref(scaled))
+    return bool(scaled.value)
+
+
+@cache
+def _can_scale() -> bool:
+    """Whether this PETSc has that; 3.26 doesn't."""
+    return hasattr(library(), "KSPGetDiagonalScale")
 
 
 def estimates_eigenvalues(ksp: Any) -> bool:

@@ -107,12 +107,10 @@ class Rescue:
         """Keep what a repair would need, and tighten the tolerances."""
         self.applied_transpose = False
         self._decision = decision
-        self.lent.begin(ksp, decision)
-        if decision.omega == decision.fallback == self.safe or not self.repairable:
-            return
-        if ksp.guess_nonzero:
+        repairs = self.repairable and not decision.omega == decision.fallback == self.safe
+        if repairs and ksp.guess_nonzero:
             self._keep(x)
-        self.lent.be_lenient(ksp)  # the repair comes first; postSolve ends it, then PETSc looks
+        self.lent.begin(ksp, decision, lenient=repairs)  # the repair comes first; postSolve ends it, then PETSc looks
 
     def _keep(self, x: Any) -> None:
         if self._guess is None:

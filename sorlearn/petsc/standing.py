@@ -37,16 +37,16 @@ class Standing:
         self.held: position.Held | None = None
         self.text = "omega held: no KSP has called it so far"
         self.measured = False
-        self._ksp: tuple[int, int] = (0, 0)
+        self._ksp: tuple[Any, ...] = ()
 
     def forget(self) -> None:
         """Ask again."""
-        self._ksp = (0, 0)
+        self._ksp = ()
 
     def judges(self, ksp: Any, prefix: str, settings: Settings, guarded: bool, repairable: bool) -> bool:
         """Whether a choice of ω can be judged by this KSP's solves."""
         norm = int(ksp.norm_type)
-        asked = identity(ksp), norm
+        asked = identity(ksp), norm, ksp.getType(), repairable
         if asked != self._ksp:
             self._ksp = asked
             self.measured = norm != _UNPRECONDITIONED or settings.asks_true

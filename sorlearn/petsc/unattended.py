@@ -43,7 +43,7 @@ class Attached:
     def __init__(self) -> None:
         self.state = fast.State()
         self.attached = False
-        self._ksp = Borrowed()
+        self._ksp = Borrowed(self._forget)
 
     def attach(self, pc: Any, wanted: bool) -> None:
         """Have C do what it can by itself, and call Python for the rest, where that is wanted."""
@@ -64,8 +64,12 @@ class Attached:
         """Have Python called in every solve; a solve under way that will never end gives its KSP back."""
         self.state.left = self.state.holds = 0
         if self.state.running and self._ksp.get() is not None:
-            fast.call("sorlearn_give_back", ctypes.byref(self.state))
-        self.state.running = 0
+            fast.call("sorlearn_give_back", ctypes.byref(self.state.loan))
+        self.state.running, self.state.ksp = 0, None
+
+    def _forget(self) -> None:
+        """The KSP isn't there any more; an error that ended its solve has given back what it had."""
+        self.state.ksp = self.state.loan.ksp = None
 
     def name(self, ksp: Any) -> None:
         """It is this KSP that all is said of."""
