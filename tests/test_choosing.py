@@ -249,6 +249,19 @@ def test_the_advice_counts_all_solves():
     assert since > 0 == rule._lately.solves and tally.alone[1][0] > before
 
 
+def test_the_advice_has_the_options_that_an_arm_had():
+    """Its own before those that it shares with the others."""
+    ksp = with_arms(laplacian(N), "sor,blocks", **BLOCKS, sorlearn_ksp_type="gmres", sorlearn_ksp_gmres_restart=5,
+                    sorlearn_ksp_rtol=1e-3, sorlearn_blocks_ksp_rtol=1e-4)  # fmt: skip
+    solve(ksp, 0)
+    sor, blocks = arms_of(ksp).choosing.session.tally.words
+    prefix = ksp.getOptionsPrefix()
+    assert sor.endswith(f" -{prefix}ksp_gmres_restart 5 -{prefix}ksp_rtol 0.001")
+    assert blocks.endswith(f" -{prefix}ksp_gmres_restart 5 -{prefix}ksp_rtol 0.0001")
+    assert all(words.startswith(f"-{prefix}ksp_type gmres ") for words in (sor, blocks))
+    ksp.destroy()
+
+
 def test_solvers_of_one_name_share_a_summary_where_their_arms_are_the_same():
     A, more = laplacian(N), laplacian(N + 1)
     ksp = with_arms(A, "sor,jacobi", sorlearn_arms_summary=True)

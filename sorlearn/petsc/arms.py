@@ -112,12 +112,13 @@ class Arms:
 
     def _words(self, arm: Arm) -> str:
         """The options that stand for this arm alone."""
-        own, prefix = f"{self._prefix}sorlearn_{arm.name}_ksp_", self._prefix
+        prefix, given = self._prefix, {}
+        for stem in (f"{prefix}sorlearn_ksp_", f"{prefix}sorlearn_{arm.name}_ksp_"):  # all arms', its own
+            database = PETSc.Options().getAll().items()
+            given |= {option[len(stem) :]: value for option, value in database if option.startswith(stem)}
+        given.pop("type", None)
         text = f"-{prefix}ksp_type {arm.ksp.getType()} {arm.words(prefix)}"
-        for option, value in sorted(PETSc.Options().getAll().items()):
-            if option.startswith(own) and option != f"{own}type":
-                text += f" -{prefix}ksp_{option[len(own) :]} {value or ''}".rstrip()
-        return text
+        return text + "".join(f" -{prefix}ksp_{option} {given[option] or ''}".rstrip() for option in sorted(given))
 
     def reset(self) -> None:
         """Let go of the operators, and give back what was learned."""

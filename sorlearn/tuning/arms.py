@@ -49,12 +49,13 @@ _INSTANT = 1e-12
 
 
 class Lately(NamedTuple):
-    """What came of the last decision: all solves and their seconds, without set-ups, as far as they don't count in
-    `Rule.total` yet; solves that have repeated it, and their iterations.
+    """What came of the last decision: all solves, their seconds without set-ups, and those of set-ups, as far as they
+    don't count in `Rule.total` yet; solves that have repeated it, and their iterations.
     """
 
     solves: int = 0
     took: float = 0.0
+    set_up: float = 0.0
     repeats: int = 0
     iterations: float = 0.0
 
@@ -209,7 +210,8 @@ class Rule(Remembers):
         arm = self.arms[i]
         self._budget.solved(played.total)
         self._lately = self._lately._replace(solves=self._lately.solves + solves,
-                                             took=self._lately.took + played.seconds + played.rest)  # fmt: skip
+                                             took=self._lately.took + played.seconds + played.rest,
+                                             set_up=self._lately.set_up + played.set_up_seconds)  # fmt: skip
         arm.ready = True
         if i:
             doubted = self._expected[0].cost * exp(DOUBT * self._expected[0].deviation)
@@ -241,15 +243,18 @@ class Rule(Remembers):
 
     def settle(self) -> None:
         """Have the solves since the last decision count in `total`: they took what they took, others in proportion."""
-        solves, took = self._lately[:2]
-        self._lately = self._lately._replace(solves=0, took=0.0)
+        solves, took, set_up = self._lately[:3]
+        self._lately = self._lately._replace(solves=0, took=0.0, set_up=0.0)
         used = int(self._play.heir if self._play.trial else self._play.arm)
         if not self._expected[used].solving:  # nothing is known yet
             self.total += took
             return
         alike = float(solves) if self._play.trial else took / self._expected[used].solving
         for i, expected in enumerate(self._expected if solves else ()):
-            spread = 1.0 if i == used else exp(2.0 * expected.deviation)
+            if i == used and not self._play.trial:
+                self.total[:, i] += took + set_up
+                continue
+            spread = 1.0 if i == used else exp(2.0 * expected.deviation)  # on trial: of the incumbent
             alone = (expected.solving * side + expected.share for side in (1.0 / spread, 1.0, spread))
             self.total[:, i] += [alike * seconds for seconds in alone]
 
