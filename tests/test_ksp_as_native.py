@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, SWITCH, run
 from petsc4py import PETSc
-from systems import laplacian, native, random_rhs, solver, true_residual
+from systems import fill, laplacian, native, random_rhs, solver, true_residual
 from test_clients import SOLVED
 from test_ksp import GUARDED, forget, guarded, solved
 
@@ -18,6 +18,7 @@ from sorlearn.petsc import delegate
 from sorlearn.petsc.clib import PetscBool, PetscInt, library
 
 NORM, SIDE = PETSc.KSP.NormType, PETSc.PC.Side
+NEGATIVE_CURVATURE = int(PETSc.KSP.ConvergedReason.CONVERGED_NEG_CURVE)
 OUT_OF_RANGE = 63  # PETSC_ERR_ARG_OUTOFRANGE
 _numbers = itertools.count()
 
@@ -179,6 +180,23 @@ def test_inside_a_trust_region_method(tutorial, tmp_path, nprocs, ksp_type):
     plain = run(nprocs, program, *arguments, options=f"-ksp_type {ksp_type} -pc_type sor", cwd=tmp_path).stdout
     ours = run(nprocs, program, *arguments, options=f"{GUARDED} {ksp_type} -pc_sorlearn_learner fixed", cwd=tmp_path)
     assert ours.stdout == plain and plain.count("SNES Function norm") > (10 if nprocs == 1 else 1)
+
+
+@pytest.mark.skipif(not delegate.tells_curvature(), reason="no KSPSetConvergedNegativeCurvature")
+@pytest.mark.parametrize("after", [0, 40])
+@pytest.mark.parametrize("ksp_type", ["cg", "minres"])
+def test_a_negative_curvature_that_is_no_failure(ksp_type, after):
+    A, found = laplacian(9), []
+    for ksp in pair(A, ksp_type):
+        fill(A, 9)
+        ksp.setOperators(A)
+        for seed in range(after):
+            solved(ksp, seed, watched=False)
+        library().KSPSetConvergedNegativeCurvature(ctypes.c_void_p(ksp.handle), PetscBool(True))
+        fill(A, 9, shift=1.0)
+        ksp.setOperators(A)
+        found.append(solved(ksp, 3, watched=False)[:2])
+    assert found[0] == found[1] and found[0][0] == NEGATIVE_CURVATURE
 
 
 # -- what the application does with it

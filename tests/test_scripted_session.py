@@ -14,6 +14,7 @@ from sorlearn.options import Settings
 from sorlearn.records.checkpoint import _plain
 from sorlearn.tuning.baseline import FIRST_TIMES, TIMES
 from sorlearn.tuning.record import Outcome, Solve, Verdict
+from sorlearn.tuning.repeat import IDLE
 from sorlearn.tuning.session import Session
 
 MATRIX = Context(MatrixFeatures(0.9, 0.5, 0.0, 5.0))
@@ -201,6 +202,17 @@ def test_an_idle_solve_leaves_the_repeats_as_they_are():
     left, standing = session.repeats.left, session.standing.decision
     assert session.repeated(Solve(Outcome(0, 3))) == left and session.standing.decision == standing
     assert session.repeated(GOOD) == left - 1
+
+
+def test_where_there_is_never_anything_to_solve_decisions_are_repeated():
+    session, idle = tuned(), Solve(Outcome(0, 3))
+    for _ in range(IDLE + 1):
+        assert not session.repeats.left
+        play(session, idle, context=MATRIX, nonzeros=NONZEROS)
+    assert session.repeats.left > IDLE and session.learner.heard == []
+    assert session.repeated(GOOD) == 0
+    play(session, context=MATRIX, nonzeros=NONZEROS)
+    assert len(session.learner.heard) == 1 and not session.repeats.left
 
 
 def test_an_unlike_solve_ends_the_repeats():

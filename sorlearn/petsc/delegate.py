@@ -211,6 +211,20 @@ def watched(ksp: Any) -> bool:
     return bool(history.value or PetscInt.from_address(ksp.handle + _places().monitors).value)
 
 
+@cache
+def tells_curvature() -> bool:
+    """Whether this PETSc has KSPSetConvergedNegativeCurvature; 3.18 doesn't."""
+    return hasattr(library(), "KSPGetConvergedNegativeCurvature")
+
+
+def copy_curvature(outer: Any, inner: Any) -> None:
+    """Have a negative curvature be no failure of the inner KSP where it is none of the outer one."""
+    if tells_curvature():
+        converged = PetscBool(False)
+        library().KSPGetConvergedNegativeCurvature(_pointer(outer.handle), ctypes.byref(converged))
+        library().KSPSetConvergedNegativeCurvature(_pointer(inner.handle), converged)
+
+
 def cancel_monitors(ksp: Any) -> None:
     """Take all monitors from the KSP; petsc4py's name for that changed after 3.18."""
     (ksp.monitorCancel if PETSc.Sys.getVersion() >= (3, 20, 0) else ksp.cancelMonitor)()

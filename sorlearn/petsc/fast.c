@@ -64,8 +64,8 @@ struct State {
   KSP     ksp;
   Loan    loan;
   double  began, elapsed;
-  /* solves that have repeated it, and Python hasn't heard of */
-  int64_t solves, iterations;
+  /* solves that have repeated it, and Python hasn't heard of; others in which there was nothing to solve */
+  int64_t solves, iterations, idle;
   double  seconds;
   struct {
     double  omega, seconds;
@@ -82,8 +82,9 @@ struct Turn {
   /* solves that are its to make; iterations beyond which one is the last; the outer KSP's PC, norm and side */
   PC      pc;
   int64_t left, most, norm, side;
-  /* KSPGetMinimumIterations, which older PETScs don't have */
+  /* KSPGetMinimumIterations and KSPGetConvergedNegativeCurvature, which older PETScs don't have */
   PetscErrorCode (*minimum)(KSP, PetscInt *);
+  PetscErrorCode (*curvature)(KSP, PetscBool *);
   /* whether answers are judged, with this vector, and where the guess is kept then: residuals may exceed what is allowed
      by so many digits; by which factor tolerances are tightened */
   Vec    judge, guess;
@@ -447,6 +448,8 @@ static PetscErrorCode PostSolve(PC pc, KSP ksp, Vec b, Vec x)
 {
   State         *state = Of(pc);
   PetscLogDouble now;
+  PetscBool      idle;
+  int64_t        last;
   PetscFunctionBegin;
   if (Delegates(ksp) || (state->holds && Known(state, ksp))) PetscFunctionReturn(0);
   if (state->running) {
@@ -455,17 +458,22 @@ static PetscErrorCode PostSolve(PC pc, KSP ksp, Vec b, Vec x)
     state->elapsed = now - state->began + state->set_up;
     PetscCall(sorlearn_give_back(&state->loan));
     state->ksp = NULL;
-    if (ksp->reason > 0 && ksp->reason < 5 && Like(state, ksp->its)) {
+    idle = (PetscBool)(!ksp->its && !state->wraps);
+    if (ksp->reason > 0 && ksp->reason < 5 && (idle || Like(state, ksp->its))) {
       state->running = state->countdown = 0;
-      state->left--;
-      if (state->solves < KEPT) {
-        state->kept[state->solves].omega        = state->omega;
-        state->kept[state->solves].seconds      = state->elapsed;
-        state->kept[state->solves].iterations   = ksp->its;
-        state->kept[state->solves].reason       = ksp->reason;
-        state->kept[state->solves].applications = state->applications;
+      last           = state->solves + state->idle;
+      if (last < KEPT) {
+        state->kept[last].omega        = state->omega;
+        state->kept[last].seconds      = state->elapsed;
+        state->kept[last].iterations   = ksp->its;
+        state->kept[last].reason       = ksp->reason;
+        state->kept[last].applications = state->applications;
       }
-      state->solves++;
+      if (idle) state->idle++;
+      else {
+        state->left--;
+        state->solves++;
+      }
       state->iterations += ksp->its;
       state->seconds += state->elapsed;
       PetscFunctionReturn(0);
@@ -541,14 +549,23 @@ static PetscBool Plain(Turn *turn, KSP ksp)
                      !asks->convmaxits && !least);
 }
 
+/* Whether a negative curvature ends the inner KSP's solve as it would the outer one's. */
+static PetscBool CurvesAlike(Turn *turn)
+{
+  PetscBool outer = PETSC_FALSE, inner = PETSC_FALSE;
+  if (turn->curvature && (turn->curvature(turn->outer, &outer) || turn->curvature(turn->inner, &inner)))
+    return PETSC_FALSE;
+  return (PetscBool)(outer == inner);
+}
+
 /* Whether nothing has changed that Python would have to look at, and nobody listens. */
 static PetscBool Goes(Turn *turn)
 {
   KSP ksp = turn->outer;
   return (PetscBool)(turn->left > 0 && (!turn->judge || Judges(ksp)) && !ksp->transpose_solve && !ksp->numbermonitors &&
                      !ksp->res_hist && (int64_t)ksp->normtype == turn->norm && (int64_t)ksp->pc_side == turn->side &&
-                     ksp->pc == turn->pc && Plain(turn, ksp) && ksp->calc_sings == turn->inner->calc_sings &&
-                     ksp->pc->dm == turn->inner->pc->dm && ksp->rtol >= 0.0 && ksp->rtol < 1.0 && ksp->abstol >= 0.0 &&
+                     ksp->pc == turn->pc && Plain(turn, ksp) && CurvesAlike(turn) &&
+                     ksp->calc_sings == turn->inner->calc_sings && ksp->pc->dm == turn->inner->pc->dm && ksp->rtol >= 0.0 && ksp->rtol < 1.0 && ksp->abstol >= 0.0 &&
                      ksp->divtol >= 0.0 && ksp->max_it >= 0);
 }
 

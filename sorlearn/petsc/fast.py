@@ -63,7 +63,7 @@ class State(ctypes.Structure):
         ("ksp", _pointer),
         ("loan", Loan),
         *_fields(_real, "began elapsed"),
-        *_fields(_integer, "solves iterations"),
+        *_fields(_integer, "solves iterations idle"),
         ("seconds", _real),
         ("kept", Kept * KEPT),
     ]
@@ -75,7 +75,7 @@ class Turn(ctypes.Structure):
     _fields_ = [
         *_fields(_pointer, "next outer inner solve pc"),
         *_fields(_integer, "left most norm side"),
-        *_fields(_pointer, "minimum judge guess"),
+        *_fields(_pointer, "minimum curvature judge guess"),
         *_fields(_real, "lenient scale"),
         ("fetch", _pointer),
         ("error", _integer),

@@ -193,6 +193,7 @@ class KSP:
         inner.setNormType(ksp.getNormType())
         inner.setPCSide(ksp.getPCSide())
         inner.setComputeSingularValues(ksp.getComputeSingularValues())
+        delegate.copy_curvature(ksp, inner)
         inner.setInitialGuessNonzero(nonzero)
         given = self.given
         if tighten:

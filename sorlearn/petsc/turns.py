@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from petsc4py import PETSc
 
 from ..tuning.accuracy import FAILS
-from . import fast, usertest
+from . import delegate, fast, usertest
 from .clib import address, origin
 
 #: Digits that an answer is said to lack where none was judged.
@@ -62,7 +62,8 @@ class Turns:
     def __init__(self) -> None:
         fetch = ctypes.cast(ctypes.pythonapi.PyErr_Fetch, ctypes.c_void_p).value
         minimum = address("KSPGetMinimumIterations") if usertest.has_least_iterations() else None
-        self._turn = fast.Turn(fetch=fetch, minimum=minimum)
+        curvature = address("KSPGetConvergedNegativeCurvature") if delegate.tells_curvature() else None
+        self._turn = fast.Turn(fetch=fetch, minimum=minimum, curvature=curvature)
         self.attached = self._handed = False
         self._vectors: list[Any] = []
 

@@ -130,14 +130,14 @@ class Unattended(Attached):
     def take_back(self, tuned: Tuned) -> None:
         """Account for what has gone by."""
         state = self.state
-        if state.solves:
+        if state.solves or state.idle:
             tuned.repeat_as(state.chosen, state.rho, state.left)
             if tuned.session is not None:
-                kept = state.kept[: min(state.solves, fast.KEPT)] if tuned.session.log.observed else []
+                kept = state.kept[: min(state.solves + state.idle, fast.KEPT)] if tuned.session.log.observed else []
                 solves = [Solve(Outcome(one.iterations, one.reason), seconds=one.seconds) for one in kept]
-                passed = Passed(state.solves, state.iterations)
+                passed = Passed(state.solves, state.iterations, state.idle)
                 tuned.passed([one.omega for one in kept], solves, passed, state.seconds)
-            state.solves = state.iterations = 0
+            state.solves = state.iterations = state.idle = 0
             state.seconds = 0.0
 
 

@@ -52,15 +52,18 @@ class Books:
         self._account(decision, Passed(1, solve.outcome.iterations))
         self._tell(decision, solve, 1)
 
-    def enter_idle(self, decision: Decision, solve: Solve) -> None:
-        """One in which there was nothing to solve: it says nothing of any ω, nor of what is saved."""
-        self.solves += 1
-        self._review.enter_idle(decision, solve)
+    def enter_idle(self, decision: Decision, solve: Solve, solves: int = 1) -> None:
+        """One in which there was nothing to solve, or several: they say nothing of any ω, nor of what is saved."""
+        self.solves += solves
+        self._review.enter_idle(decision, solve, solves)
 
     def pass_by(self, decision: Decision, more: Passed, seconds: float) -> None:
         """Repeats that took so long together."""
-        self._tell(decision, Solve(Outcome(more.iterations, MET[0]), seconds=seconds), more.solves)
-        self.passed = Passed(*(old + new for old, new in zip(self.passed, more)))
+        if more.solves:
+            self._tell(decision, Solve(Outcome(more.iterations, MET[0]), seconds=seconds), more.solves)
+        if more.idle:
+            self.enter_idle(decision, Solve(Outcome(0, MET[0]), seconds=0.0 if more.solves else seconds), more.idle)
+        self.passed = Passed(self.passed.solves + more.solves, self.passed.iterations + more.iterations)
 
     def settle(self, decision: Decision) -> None:
         """Have the repeats count."""

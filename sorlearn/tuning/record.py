@@ -104,10 +104,19 @@ class Solve(NamedTuple):
 
 
 class Passed(NamedTuple):
-    """Solves that repeated a decision and were like the one that it was made for: their numbers."""
+    """Solves that repeated a decision and were like the one that it was made for: their numbers.
+
+    Attributes
+    ----------
+    solves, iterations : int
+        Of those in which there was something to solve.
+    idle : int
+        The others.
+    """
 
     solves: int = 0
     iterations: int = 0
+    idle: int = 0
 
 
 class SolveRecord(NamedTuple):

@@ -22,6 +22,8 @@ WARM_UP, MOST_WARM_UP = 5e5, 50
 LONGEST, FEW, SHORT = 511, 2, 0.01
 #: Solves, or iterations, that never come to an end.
 FOR_GOOD = 10**9
+#: Decided solves in a row in which there was nothing to solve, from which on so many repeat the last.
+IDLE, WHILE_IDLE = 8, 64
 #: Repeats on matrices that change where ω can't follow them: where solves are very short, it needn't at once.
 BLIND = 16
 #: Change of log(2/ω − 1) from where a decision has followed the matrix to the next one with which solves may repeat it
@@ -58,7 +60,7 @@ class Repeats:
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self.left = self.patience = self.solves = self.measurements = self.nonzeros = 0
+        self.left = self.patience = self.solves = self.measurements = self.nonzeros = self.idle = 0
         self.least = self.most = self.few = 0.0
         self.audit = self.alike = False
         self.stretch, self.u, self.mean_iterations, self.cost = 1.0, 0.0, 0.0, 0.0
@@ -131,7 +133,7 @@ class Repeats:
         dearer = cost > (1.0 + DEARER) * self.cost and not (self.alike and self.like(iterations))
         if iterations > self.few if self.few else dearer:
             self.left = 0
-        self.solves += 1
+        self.solves, self.idle = self.solves + 1, 0
         self.cost, slack = cost, 1.0 + UNLIKE * iterations
         self.least, self.most = (0.0, self.few) if self.few else (iterations - slack, iterations + slack)
         self.mean_iterations += max(0.05, 1.0 / self.solves) * (iterations - self.mean_iterations)
@@ -139,6 +141,14 @@ class Repeats:
     def shorten(self, solves: int) -> None:
         """No more than so many solves may repeat the decision."""
         self.patience, self.left = max(self.patience - self.left + solves, 0), solves
+
+    def idled(self) -> None:
+        """There was nothing to solve, which says nothing of the decision: the next solve takes another.
+
+        Unless it has long been so: what then is like the last solve in which there was may repeat it.
+        """
+        self.idle += 1
+        self.left, self.patience = WHILE_IDLE * (self.idle > IDLE), 0
 
     def stand(self) -> None:
         """The decision stands for good, whatever solves take."""

@@ -44,9 +44,10 @@ class Review:
         self.comparison.enter(solve.outcome.iterations / solves, safe, ratio, solves)
         self.tally.count(solve.outcome, solve.seconds, decision.tighten, safe, solves)
 
-    def enter_idle(self, decision: Decision, solve: Solve) -> None:
-        """A solve without an iteration, which counts for nothing but itself."""
-        self.tally.count(solve.outcome, solve.seconds, decision.tighten, decision.omega == self._settings.omega)
+    def enter_idle(self, decision: Decision, solve: Solve, solves: int) -> None:
+        """Solves without an iteration, which count for nothing but themselves."""
+        safe = decision.omega == self._settings.omega
+        self.tally.count(solve.outcome, solve.seconds, decision.tighten, safe, solves)
 
     def reasons(self) -> list[str]:
         """Why ω stays where it is, or tolerances are tightened; nothing where there is nothing to learn."""

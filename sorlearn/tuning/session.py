@@ -130,7 +130,9 @@ class Session:
     def charge(self, solve: Solve) -> int:
         """Charge the solve, tell the learner, and write it down; returns how many solves may repeat the decision."""
         if self._resumes or solve.outcome.idle:
-            self.repeats.left *= self._resumes  # of one in which nothing was decided either none can be repeated
+            if not self._resumes:
+                self.repeats.idled()
+                self.books.ratio = None
             self._resumes = False
             return self.repeated(solve)
         began, omega, outcome = perf_counter(), self.standing.decision.omega, solve.outcome
@@ -152,8 +154,7 @@ class Session:
 
     def repeated(self, solve: Solve) -> int:
         """A solve repeated the decision, so that nothing is learned; returns how many more may."""
-        outcome = solve.outcome
-        if outcome.idle:
+        if (outcome := solve.outcome).idle:
             self.books.enter_idle(self.standing.decision, solve)
         elif self.standing.like(outcome.iterations) and not (outcome.failed or outcome.verdict or outcome.rescued):
             self.repeats.repeated()
@@ -164,7 +165,7 @@ class Session:
             self.repeats.end(outcome.iterations)
             self.baseline.spare(0)
             self.books.enter(self.standing.decision, solve)
-        self._passed([self.standing.decision.omega], [solve], self.books.solves, outcome.idle)
+        self._passed([self.standing.decision.omega], [solve], self.books.solves, outcome.idle and not self.repeats.left)
         return self.repeats.left
 
     def pass_unseen(self, omegas: Sequence[float], solves: Sequence[Solve], passed: Passed, seconds: float) -> None:
