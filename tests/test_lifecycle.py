@@ -72,6 +72,26 @@ def test_rebuilt_or_not_makes_no_difference_to_the_choices():
     assert chosen == learn(one, A, 12)
 
 
+def test_rebuilt_or_not_decisions_are_repeated_alike():
+    A, chosen = laplacian(10), []
+    for rebuilds in (False, True):
+        prefix, ksp, found = fresh(), None, []
+        for step in range(120):
+            fill(A, 10, shift=-0.1 * (1.1 + np.sin(step / 20)))
+            if ksp is None or rebuilds:
+                ksp = solver(A, prefix)
+            ksp.setOperators(A)
+            b, x = random_rhs(A, step)
+            ksp.solve(b, x)
+            found.append((ksp.getIterationNumber(), context(ksp).omega))
+            if rebuilds:
+                ksp.destroy()
+        chosen.append(found)
+    assert len({omega for _, omega in chosen[0]}) > 20
+    assert [its for its, _ in chosen[0]] == [its for its, _ in chosen[1]]
+    assert [omega for _, omega in chosen[0]] == pytest.approx([omega for _, omega in chosen[1]], rel=1e-9)
+
+
 @pytest.mark.parallel(1, 2)
 def test_live_solvers_with_one_prefix_have_learners_of_their_own():
     A, prefix = laplacian(10), fresh()

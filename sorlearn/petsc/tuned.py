@@ -67,6 +67,12 @@ class Tuned(Deciding):
             at_exit(session, self.prefix, session.review.summary)
         return session, Features(memory.matrix_to_come(session))
 
+    def leave(self) -> None:
+        """See `Deciding.leave`; a solver made anew goes on in the middle of solves that repeat a decision."""
+        if self.session is not None:
+            self.session.restored = True
+        super().leave()
+
     def decide_next(self) -> None:
         """The next solve repeats nothing."""
         self.left = 0
