@@ -18,7 +18,7 @@ from sorlearn.petsc import delegate
 from sorlearn.petsc.clib import PetscBool, PetscInt, library
 
 NORM, SIDE = PETSc.KSP.NormType, PETSc.PC.Side
-NEGATIVE_CURVATURE = int(PETSc.KSP.ConvergedReason.CONVERGED_NEG_CURVE)
+NEGATIVE_CURVATURE = 5  # KSP_CONVERGED_NEG_CURVE; petsc4py has changed its name
 OUT_OF_RANGE = 63  # PETSC_ERR_ARG_OUTOFRANGE
 _numbers = itertools.count()
 
