@@ -110,7 +110,8 @@ def test_a_line_of_something_else_is_named(tmp_path, bad):
     path = tmp_path / "runs.jsonl"
     path.write_text(f"{GOOD}\n{BAD[bad]}\n{GOOD}\n")
     assert refusal(["report", str(path)]) == (
-        f"sorlearn report: {path}, line 2: not a line of a journal of schema 1 or 2"
+        f"sorlearn report: {path}, line 2: not a line that -pc_sorlearn_journal (schema 1) or "
+        "-sorlearn_arms_journal (schema 2) has written"
     )  # fmt: skip
 
 
@@ -137,7 +138,7 @@ def test_any_field_replaced_by_anything(tmp_path_factory, key, value):
     try:
         report.table(read(str(path)))
     except ValueError as error:
-        assert "line 1: not a line of a journal" in str(error)
+        assert "line 1: not a line that" in str(error)
 
 
 def test_files_that_are_none(tmp_path, journal):
@@ -150,6 +151,6 @@ def test_files_that_are_none(tmp_path, journal):
         (".", "not a regular file"),
         ("/dev/zero", "not a regular file"),
         ("empty", "holds no solve"),
-        ("binary", "not a line of a journal"),
+        ("binary", "not a line that"),
     ]:
         assert said in refusal(["report", str(tmp_path / name)])

@@ -100,7 +100,8 @@ def _entry(text: str, where: str) -> dict[str, Any]:
     except (KeyError, RecursionError, TypeError, ValueError):
         ours = False
     if not ours:
-        raise ValueError(f"{where}: not a line of a journal of schema {SCHEMA} or {ARMS_SCHEMA}")
+        raise ValueError(f"{where}: not a line that -pc_sorlearn_journal (schema {SCHEMA}) or -sorlearn_arms_journal "
+                         f"(schema {ARMS_SCHEMA}) has written")  # fmt: skip
     return entry
 
 
