@@ -565,8 +565,9 @@ static PetscBool Goes(Turn *turn)
   return (PetscBool)(turn->left > 0 && (!turn->judge || Judges(ksp)) && !ksp->transpose_solve && !ksp->numbermonitors &&
                      !ksp->res_hist && (int64_t)ksp->normtype == turn->norm && (int64_t)ksp->pc_side == turn->side &&
                      ksp->pc == turn->pc && Plain(turn, ksp) && CurvesAlike(turn) &&
-                     ksp->calc_sings == turn->inner->calc_sings && ksp->pc->dm == turn->inner->pc->dm && ksp->rtol >= 0.0 && ksp->rtol < 1.0 && ksp->abstol >= 0.0 &&
-                     ksp->divtol >= 0.0 && ksp->max_it >= 0);
+                     ksp->calc_sings == turn->inner->calc_sings && ksp->pc->dm == turn->inner->pc->dm &&
+                     ksp->rtol >= 0.0 && ksp->rtol < 1.0 && ksp->abstol >= 0.0 && ksp->divtol >= 0.0 &&
+                     ksp->max_it >= 0);
 }
 
 /* The digits that the answer lacks, as Answers._judge. */

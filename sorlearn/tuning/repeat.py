@@ -145,10 +145,12 @@ class Repeats:
     def idled(self) -> None:
         """There was nothing to solve, which says nothing of the decision: the next solve takes another.
 
-        Unless it has long been so: what then is like the last solve in which there was may repeat it.
+        Unless it has long been so: then it stands until there is something.
         """
         self.idle += 1
-        self.left, self.patience = WHILE_IDLE * (self.idle > IDLE), 0
+        self.left = self.patience = 0
+        if self.idle > IDLE:
+            self.left, self.least, self.most = WHILE_IDLE, 0.0, 0.0
 
     def stand(self) -> None:
         """The decision stands for good, whatever solves take."""
