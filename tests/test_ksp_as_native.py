@@ -243,6 +243,22 @@ def test_errors_leave_no_solve_under_way(after):
         assert solved(ksp, seed, watched=False)[0] > 0
 
 
+@pytest.mark.parametrize("ksp_type", ["cg", "gmres", "bcgs"])
+@pytest.mark.parametrize("sets", [lambda ksp: ksp.setTolerances(max_it=6), lambda ksp: ksp.setConvergedReason(4)])
+def test_what_a_monitor_sets_is_heeded(sets, ksp_type):
+    def monitor(ksp, its, norm):
+        if its == 3:
+            sets(ksp)
+
+    found = []
+    for ksp in pair(laplacian(9), ksp_type):
+        for _ in range(3):
+            ksp.setTolerances(max_it=10000)
+            ksp.setMonitor(monitor)
+            found.append(solved(ksp, 1, watched=False)[:2])
+    assert found[:3] == found[3:]
+
+
 def test_options_read_again():
     """The preconditioner, and what was set on it, stays."""
     ksp = guarded(laplacian(9))

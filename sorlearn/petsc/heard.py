@@ -26,7 +26,7 @@ class Heard:
     def __init__(self) -> None:
         self.interrupted = False
         self._outer: Any = None
-        self._done = self._last = self._limit = 0
+        self._done = self._last = self._limit = self._most = 0
         self._cut = False
         self._tests: dict[int, str] = {}
 
@@ -57,7 +57,7 @@ class Heard:
         int
             The iterations that its tolerances are to allow.
         """
-        self._limit, self._cut = limit, False
+        self._limit, self._most, self._cut = limit, most, False
         asked = usertest.test_of(self._outer)
         if asked.skips:
             test = "none"
@@ -104,6 +104,16 @@ class Heard:
         self._outer.logConvergenceHistory(norm)
         with self._theirs():
             self._outer.monitor(self._last, norm)
+        self._heed(inner)
+
+    def _heed(self, inner: Any) -> None:
+        """What a monitor has set on the outer KSP counts for the inner one: a reason to end, a limit of iterations."""
+        if self._outer.getConvergedReason():
+            inner.setConvergedReason(self._outer.getConvergedReason())
+            self._outer.setConvergedReason(0)
+        if self._outer.max_it != self._most:
+            self._most = self._outer.max_it
+            tolerances.write(inner, max_it=self._most)
 
     def _show(self, iteration: int, norm: float) -> None:
         """Have the outer KSP say where the inner one is; some types test before they monitor, and some after."""
