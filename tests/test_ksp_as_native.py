@@ -15,7 +15,7 @@ from test_clients import SOLVED
 from test_ksp import GUARDED, forget, guarded, solved
 
 from sorlearn.petsc import delegate
-from sorlearn.petsc.clib import PetscBool, PetscInt, library
+from sorlearn.petsc.clib import PetscBool, PetscInt, has, library
 
 NORM, SIDE = PETSc.KSP.NormType, PETSc.PC.Side
 NEGATIVE_CURVATURE = 5  # KSP_CONVERGED_NEG_CURVE; petsc4py has changed its name
@@ -182,7 +182,7 @@ def test_inside_a_trust_region_method(tutorial, tmp_path, nprocs, ksp_type):
     assert ours.stdout == plain and plain.count("SNES Function norm") > (10 if nprocs == 1 else 1)
 
 
-@pytest.mark.skipif(not delegate.tells_curvature(), reason="no KSPSetConvergedNegativeCurvature")
+@pytest.mark.skipif(not has("KSPSetConvergedNegativeCurvature"), reason="no KSPSetConvergedNegativeCurvature")
 @pytest.mark.parametrize("after", [0, 40])
 @pytest.mark.parametrize("ksp_type", ["cg", "minres"])
 def test_a_negative_curvature_that_is_no_failure(ksp_type, after):

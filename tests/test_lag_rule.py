@@ -120,7 +120,7 @@ def test_a_fixed_lag_counts_solves_in_which_nothing_was_applied():
     rule.renewed()
     for solve in range(6):
         if solve % 2:
-            rule.spent(20.0, kept=bool(solve))
+            rule.spent(20.0, kept=solve > 1)
         else:
             rule.passed_by()
         due.append(rule.due())

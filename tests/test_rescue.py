@@ -14,7 +14,7 @@ from petsc4py import PETSc
 from systems import laplacian, native, random_rhs, solver, true_residual, user_test
 
 from sorlearn.learners import LEARNERS
-from sorlearn.petsc.clib import PetscBool, library
+from sorlearn.petsc.clib import PetscBool, has, library
 from sorlearn.tuning.bins import bin_of
 from sorlearn.tuning.vetoes import LONGEST_WAIT
 
@@ -287,7 +287,7 @@ def test_a_diagonally_scaled_system_is_left_alone(by_call):
     A = laplacian(12)
     ksp = trial_solver(A, **{} if by_call else {"ksp_diagonal_scale": ""})
     if by_call:
-        if not hasattr(library(), "KSPSetDiagonalScale"):
+        if not has("KSPSetDiagonalScale"):
             pytest.skip("this PETSc scales no more")
         library().KSPSetDiagonalScale(ctypes.c_void_p(ksp.handle), PetscBool(True))
     ksp.solve(*random_rhs(A))

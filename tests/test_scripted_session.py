@@ -177,18 +177,13 @@ def test_a_repeated_decision_is_charged_to_nobody_but_counted():
 @pytest.mark.parametrize("strict", [False, True])
 def test_where_there_is_nothing_to_solve_nothing_is_learned_charged_or_saved(strict):
     """As with right-hand sides of zero: any ω takes no iteration there."""
-    def played(idle):
-        session = Session("a_", "a_", Settings(), pytest.fail, Scripted(1.5), guarded=strict)
-        for _ in range(40):
-            if idle:
-                play(session, Solve(Outcome(0, 3)), context=MATRIX, nonzeros=NONZEROS)
-            session.decide(MATRIX, False, NONZEROS)
-            iterations = 10 if session.standing.decision.omega == 1.5 else 20
-            session.charge(Solve(Outcome(iterations, 2)))
-        session.books.settle(session.standing.decision)
-        return session
-
-    session = played(True)
+    session = Session("a_", "a_", Settings(), pytest.fail, Scripted(1.5), guarded=strict)
+    for _ in range(40):
+        play(session, Solve(Outcome(0, 3)), context=MATRIX, nonzeros=NONZEROS)
+        session.decide(MATRIX, False, NONZEROS)
+        iterations = 10 if session.standing.decision.omega == 1.5 else 20
+        session.charge(Solve(Outcome(iterations, 2)))
+    session.books.settle(session.standing.decision)
     assert session.review.tally.solves == session.books.solves == 80 and len(session.log.records) == 80
     assert session.baseline.solves == 40 and session.baseline.level == pytest.approx(21.0)
     assert session.baseline.estimate == pytest.approx(840, rel=0.1)

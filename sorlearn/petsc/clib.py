@@ -36,6 +36,12 @@ def address(name: str) -> int:
     return ctypes.cast(getattr(library(), name), ctypes.c_void_p).value or 0
 
 
+@cache
+def has(name: str) -> bool:
+    """Whether this PETSc has a function of this name."""
+    return hasattr(library(), name)
+
+
 def error_text(code: int) -> str:
     """What PETSc has said of the last error, which has this code."""
     text, specific = ctypes.c_char_p(), ctypes.c_char_p()

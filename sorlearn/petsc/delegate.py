@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from petsc4py import PETSc
 
-from .clib import PetscBool, PetscInt, address, convergence_test, library
+from .clib import PetscBool, PetscInt, address, convergence_test, has, library
 
 _SCANNED = 1024  # bytes of a KSP that are searched: it has 1576 in PETSc 3.18, 1608 in 3.26
 _MONITORS_WITHIN = 1500
@@ -211,15 +211,9 @@ def watched(ksp: Any) -> bool:
     return bool(history.value or PetscInt.from_address(ksp.handle + _places().monitors).value)
 
 
-@cache
-def tells_curvature() -> bool:
-    """Whether this PETSc has KSPSetConvergedNegativeCurvature; 3.18 doesn't."""
-    return hasattr(library(), "KSPGetConvergedNegativeCurvature")
-
-
 def copy_curvature(outer: Any, inner: Any) -> None:
-    """Have a negative curvature be no failure of the inner KSP where it is none of the outer one."""
-    if tells_curvature():
+    """Have a negative curvature be no failure of the inner KSP where it is none of the outer one; 3.18 doesn't ask."""
+    if has("KSPGetConvergedNegativeCurvature"):
         converged = PetscBool(False)
         library().KSPGetConvergedNegativeCurvature(_pointer(outer.handle), ctypes.byref(converged))
         library().KSPSetConvergedNegativeCurvature(_pointer(inner.handle), converged)

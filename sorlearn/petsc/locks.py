@@ -5,21 +5,15 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
-from .clib import PetscInt, library
-
-
-@cache
-def _any() -> bool:
-    return hasattr(library(), "VecLockGet")
+from .clib import PetscInt, has, library
 
 
 def _locks(v: Any) -> int:
     """How many there are on a vector; below 0 while it is only to be written."""
     count = PetscInt(0)
-    if _any():
+    if has("VecLockGet"):
         library().VecLockGet(ctypes.c_void_p(v.handle), ctypes.byref(count))
     return count.value
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import ctypes
 import re
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from petsc4py import PETSc
 
-from .clib import PetscBool, address, callers, library, name_at
+from .clib import PetscBool, address, callers, has, library, name_at
 from .usertest import test_of
 
 #: Outer KSP types that bear a preconditioner which changes from one application to the next.
@@ -76,15 +76,9 @@ def inside_unflexible(prefix: str, outermost: int = 1) -> bool:
 def scales(ksp: Any) -> bool:
     """Whether the KSP scales its systems for as long as it solves (`-ksp_diagonal_scale`): a repeat would once more."""
     scaled = PetscBool(0)
-    if _can_scale():
+    if has("KSPGetDiagonalScale"):  # 3.26 doesn't
         library().KSPGetDiagonalScale(ctypes.c_void_p(ksp.handle), ctypes.byref(scaled))
     return bool(scaled.value)
-
-
-@cache
-def _can_scale() -> bool:
-    """Whether this PETSc has that; 3.26 doesn't."""
-    return hasattr(library(), "KSPGetDiagonalScale")
 
 
 def estimates_eigenvalues(ksp: Any) -> bool:

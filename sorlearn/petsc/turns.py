@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from petsc4py import PETSc
 
 from ..tuning.accuracy import FAILS
-from . import delegate, fast, usertest
-from .clib import address, origin
+from . import fast, usertest
+from .clib import address, has, origin
 
 #: Digits that an answer is said to lack where none was judged.
 _NONE = -1e300
@@ -61,9 +61,8 @@ class Turns:
 
     def __init__(self) -> None:
         fetch = ctypes.cast(ctypes.pythonapi.PyErr_Fetch, ctypes.c_void_p).value
-        minimum = address("KSPGetMinimumIterations") if usertest.has_least_iterations() else None
-        curvature = address("KSPGetConvergedNegativeCurvature") if delegate.tells_curvature() else None
-        self._turn = fast.Turn(fetch=fetch, minimum=minimum, curvature=curvature)
+        names = {"minimum": "KSPGetMinimumIterations", "curvature": "KSPGetConvergedNegativeCurvature"}
+        self._turn = fast.Turn(fetch=fetch, **{field: address(name) for field, name in names.items() if has(name)})
         self.attached = self._handed = False
         self._vectors: list[Any] = []
 

@@ -7,14 +7,13 @@ runs with; the user asked for it with the M of the solver that was configured, S
 from __future__ import annotations
 
 import ctypes
-from functools import cache
 from math import log10
 from typing import Any, Callable, NamedTuple
 
 from petsc4py import PETSc
 
 from ..tuning.record import Verdict
-from .clib import PetscBool, PetscInt, address, convergence_test, file_at, library
+from .clib import PetscBool, PetscInt, address, convergence_test, file_at, has, library
 from .tolerances import Tolerances
 
 _NATURAL = int(PETSc.KSP.NormType.NATURAL)
@@ -70,15 +69,9 @@ def test_of(ksp: Any) -> StoppingTest:
     return StoppingTest(function, bool(flags[0] or flags[1]), not any(flags) and not _least_iterations(handle))
 
 
-@cache
-def has_least_iterations() -> bool:
-    """Whether this PETSc has KSPSetMinimumIterations; 3.18 doesn't."""
-    return hasattr(library(), "KSPGetMinimumIterations")
-
-
 def _least_iterations(handle: int) -> int:
-    """What KSPSetMinimumIterations has set."""
-    if not has_least_iterations():
+    """What KSPSetMinimumIterations has set; 3.18 doesn't have it."""
+    if not has("KSPGetMinimumIterations"):
         return 0
     least = PetscInt(0)
     library().KSPGetMinimumIterations(ctypes.c_void_p(handle), ctypes.byref(least))
