@@ -7,7 +7,18 @@ import math
 import pytest
 
 from sorlearn.tuning import repeat
-from sorlearn.tuning.repeat import BLIND, CALLBACK, DECISION, FEW, LONGEST, MOST_WARM_UP, NONZERO, Repeats
+from sorlearn.tuning.repeat import (
+    BLIND,
+    CALLBACK,
+    DECISION,
+    FEW,
+    LONGEST,
+    MOST_WARM_UP,
+    NONZERO,
+    UNLIKE,
+    WIDEST,
+    Repeats,
+)
 
 #: Nonzeros of small, middling and large matrices: solves of 40 µs, 20 ms and a second at ten iterations.
 SMALL, MIDDLE, LARGE = 500, 8 * 10**5, 4 * 10**7
@@ -129,12 +140,39 @@ def test_where_there_is_nothing_to_learn_only_iterations_count():
 def test_an_unlike_solve_ends_them(iterations, goes_on):
     repeats = Repeats()
     decided(repeats, 2 * MOST_WARM_UP, 10, iterations=100)
-    left, stretch = repeats.left, repeats.stretch
+    left = repeats.left
     assert left > 2
     assert repeats.like(iterations) is goes_on
     repeats.repeated() if goes_on else repeats.end(iterations)
     assert repeats.left == (left - 1 if goes_on else 0)
-    assert repeats.stretch == stretch * (1.0 if goes_on else 0.5)
+
+
+@pytest.mark.parametrize(("nonzeros", "excess", "longer", "width"), [
+    (SMALL, 0.0, 1.5, WIDEST),  # a decision takes more than what unlike solves lose
+    (SMALL, 0.02, 0.5, UNLIKE),
+    (LARGE, 0.0, 1.5, UNLIKE),  # hardly anything
+])  # fmt: skip
+def test_unlike_solves_that_lose_little_end_them_less_often(nonzeros, excess, longer, width):
+    repeats, further = Repeats(), 2.0 / (1.0 + 1.3 * (2.0 / 1.5 - 1.0))
+    decided(repeats, MOST_WARM_UP + 2, nonzeros, iterations=100)
+    for omega in (further, 1.5) * 4:
+        stretch = repeats.stretch
+        repeats.end(120)
+        repeats.plan(omega, nonzeros, True, excess=lambda: excess)
+        repeats.decided(100, 1.0)
+        assert repeats.stretch == min(max(longer * stretch, 1.0), LONGEST)
+    assert repeats.most == 101.0 + 100.0 * repeats.width == 101.0 + 100.0 * width
+
+
+@pytest.mark.parametrize(("nonzeros", "most"), [(SMALL, LONGEST - 1), (LARGE, 0)])
+def test_what_staying_would_lose_is_weighed_against_decisions(nonzeros, most):
+    """0.9 % of a solve is little while few repeat it, or a decision takes longer."""
+    repeats, plans = Repeats(), []
+    decided(repeats, MOST_WARM_UP)
+    for omega in (1.5, 1.7) * 12:
+        plans.append(repeats.plan(omega, nonzeros, True, excess=lambda: 0.009))
+        repeats.decided(10, 1.0)
+    assert plans[-1] == most
 
 
 @pytest.mark.parametrize(("rise", "least", "most"), [(0.0, 9, 11), (0.2, 9, 14), (-0.2, 7, 11)])

@@ -27,11 +27,14 @@ IDLE, WHILE_IDLE = 8, 64
 #: Repeats on matrices that change where ω can't follow them: where solves are very short, it needn't at once.
 BLIND = 16
 #: Change of log(2/ω − 1) from where a decision has followed the matrix to the next one with which solves may repeat it
-#: longer, and beyond which they may not as long; relative cost of staying below which a change up to there is none.
-ALIKE, STEADY, SAME = 0.05, 0.25, 0.01
-#: Relative change of the iterations, beyond one, and rise of the cost from one decision to the next that call for
-#: another.
-UNLIKE, DEARER = 0.05, 0.1
+#: longer, and beyond which they may not as long.
+ALIKE, STEADY = 0.05, 0.25
+#: They may also where staying would have cost less than so much of a solve and, in all that repeated it, than so many
+#: decisions take.
+SAME, LOST = 0.01, 2.0
+#: Relative change of the iterations, beyond one, that calls for another decision, and the most where such decisions
+#: have been alike; rise of the cost from one decision to the next that does.
+UNLIKE, WIDEST, DEARER = 0.05, 0.1, 0.1
 #: Power of exp(−u), u = log(2/ω − 1), by which iterations may rise beside while ω follows a matrix that turns stiffer;
 #: from a stretch of so many solves on: before that, what is unlike has more to teach.
 RATE, TRUSTED = 1.4, 32.0
@@ -52,11 +55,13 @@ class Repeats:
         Iterations of a solve that is like the last decided one.
     dearness : float
         What deciding takes over solving, in units of what DECISION, CALLBACK and NONZERO say: a power of two.
+    width : float
+        Relative change of the iterations, beyond one, that ends the repeats.
     """
 
     _REMEMBERED = (
         "left", "patience", "stretch", "u", "audit", "few", "alike", "mean_iterations", "least", "most", "cost",
-        "solves", "dearness", "measured", "measurements",
+        "solves", "dearness", "measured", "measurements", "width", "ended",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -65,6 +70,7 @@ class Repeats:
         self.audit = self.alike = False
         self.stretch, self.u, self.mean_iterations, self.cost = 1.0, 0.0, 0.0, 0.0
         self.dearness, self.measured = 1.0, 0.0
+        self.width, self.ended = UNLIKE, False
 
     def moved(self, omega: float) -> None:
         """The last decision has followed the matrix to this ω; an audit leads nowhere."""
@@ -88,16 +94,19 @@ class Repeats:
         solve = self._expected(self.mean_iterations)
         if audit or not nonzeros or not few and self.solves < min(WARM_UP * solve, MOST_WARM_UP):
             return 0
-        u = u_of(omega)
+        u, price = u_of(omega), self.dearness * DECISION / solve
         moved, self.u = abs(u - self.u), u
-        self.alike = moved < ALIKE or (moved < STEADY and excess() < SAME)
+        self.alike = moved < ALIKE or excess() < min(SAME, LOST * price / self.stretch)
+        if self.ended:
+            self.width = min((2.0 if self.alike else 0.5) * self.width, price, WIDEST)
+            self.width = max(self.width, UNLIKE)
         if self.alike:
             self.stretch = min((2.0 if few else 1.5) * self.stretch, LONGEST)
-        elif moved > STEADY:
+        elif self.ended or moved > STEADY:
             self.stretch = max(0.5 * self.stretch, 1.0)
+        self.ended = False
         if willing:
-            worth = self.dearness * DECISION / (SHARE * solve)
-            self.left = min(max(int(worth), FEW * (solve < SHORT)), int(self.stretch) - 1)
+            self.left = min(max(int(price / SHARE), FEW * (solve < SHORT)), int(self.stretch) - 1)
             self.patience = 0 if few else max(self.left - BLIND, 0)
         return self.left
 
@@ -134,7 +143,7 @@ class Repeats:
         if iterations > self.few if self.few else dearer:
             self.left = 0
         self.solves, self.idle = self.solves + 1, 0
-        self.cost, slack = cost, 1.0 + UNLIKE * iterations
+        self.cost, slack = cost, 1.0 + self.width * iterations
         self.least, self.most = (0.0, self.few) if self.few else (iterations - slack, iterations + slack)
         self.mean_iterations += max(0.05, 1.0 / self.solves) * (iterations - self.mean_iterations)
 
@@ -180,7 +189,7 @@ class Repeats:
         """A solve repeated the decision and was unlike, or failed; the next decision may be as much dearer."""
         self.solves += 1
         self.cost *= (iterations + 1.0) / (0.5 * (self.least + self.most) + 1.0)
-        self.stretch, self.left = max(0.5 * self.stretch, 1.0), 0
+        self.left, self.ended = 0, True
 
     def stands(self) -> bool:
         """Whether the decision stands although ω can't follow the matrix."""
