@@ -131,6 +131,45 @@ print(len(set(record.omega for record in ksp.getPC().getPythonContext().records)
     assert "Exception ignored" not in result.stderr
 
 
+def test_a_journal_that_a_run_has_left_torn_is_gone_on_with(tmp_path):
+    path = tmp_path / "journal"
+    whole = line("a_", SolveRecord(1, 1.5, 3, 2))
+    path.write_text(f"{whole}\n{whole[:40]}")
+    script = """
+import sys
+from sorlearn.records.journal import Journal
+from sorlearn.tuning.record import SolveRecord
+Journal(sys.argv[1], "a_", "-a_pc_sorlearn_journal").write(SolveRecord(2, 1.5, 3, 2))
+"""
+    run(1, sys.executable, "-c", script, path)
+    assert [entry["solve"] for entry in read(str(path))] == [1, 2]
+    assert len(path.read_text().splitlines()) == 3
+
+
+@pytest.mark.parallel(1, 2)
+def test_solves_with_nothing_to_solve_are_written_down_however_many(tmp_path_factory):
+    from petsc4py import PETSc
+    from systems import laplacian, random_rhs, solver
+
+    comm = PETSc.COMM_WORLD.tompi4py() if PETSc.COMM_WORLD.getSize() > 1 else None
+    path = str(tmp_path_factory.mktemp("idle") / "runs.jsonl")
+    path = comm.bcast(path) if comm else path
+    A = laplacian(10)
+    ksp = solver(A, "idle_", pc_sorlearn_journal=path)
+    iterations = []
+    for seed in range(700):
+        b, x = random_rhs(A, seed)
+        if 20 <= seed < 680:
+            b.set(0.0)
+        ksp.solve(b, x)
+        iterations.append(ksp.getIterationNumber())
+    ksp.destroy()
+    if not comm or comm.rank == 0:
+        entries = read(path)
+        assert [entry["solve"] for entry in entries] == list(range(1, 701))
+        assert [entry["iterations"] for entry in entries] == iterations
+
+
 def test_torn_last_line_is_left_out_and_foreign_files_are_refused(tmp_path):
     path = tmp_path / "journal"
     journal = Journal(str(path), "a_", "-a_pc_sorlearn_journal")

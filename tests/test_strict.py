@@ -101,6 +101,21 @@ def test_its_estimate_has_no_bias(case, plays):
     assert abs(error) < 3 * np.std(estimates) / np.sqrt(len(estimates)) + 1.0
 
 
+def test_what_was_decided_has_the_chance_that_it_says():
+    """So that means over the decided solves, each over its chance, are without bias."""
+    seen = []
+    for seed in range(200):
+        account = Strict(seed=seed)
+        for _ in range(30):
+            due = account.due()
+            seen.append((due, account.chance))
+            account.enter(21.0 if due else 9.0, safe=due, ratio=None)
+    audits = [chance for due, chance in seen if due and chance < 1.0]
+    assert audits and min(audits) >= SELDOM
+    assert sum(1.0 / chance for due, chance in seen if due) == pytest.approx(len(seen), rel=0.05)
+    assert sum(due / chance for due, chance in seen) > sum(due for due, _ in seen)
+
+
 def test_repeats_end_where_an_audit_is_drawn_and_audits_are_as_many_as_without_repeats():
     account, audits, solves, drawn = Strict(seed=4), 0, 0, False
     play(account, [20] * 200, [8] * 200)

@@ -15,7 +15,7 @@ _LEAST_PROPENSITY = 1e-12
 
 
 def lowest_probability(index: int, mean: np.ndarray, deviation: np.ndarray) -> float:
-    """Probability that the `index`-th of independent normal variables is the lowest, to two digits.
+    """Probability that the `index`-th of independent normal variables is the lowest, to within a tenth of it.
 
     ∫ Π_{j≠i} P(θ_j > x) dΦ_i(x) by the trapezoidal rule.  The product falls where θ_i may lie or, much more steeply
     after many plays, where the lowest mean is: nodes are put in both places.

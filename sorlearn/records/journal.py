@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from math import isfinite
 from typing import Any, Callable, TextIO
 
@@ -62,6 +63,8 @@ class Journal:
         try:
             if self.path not in _open:
                 _open[self.path] = open(self.path, "a", buffering=1, encoding="utf-8")
+                if _is_torn(self.path):
+                    _open[self.path].write("\n")
             _open[self.path].write(self._line(self.name, record) + "\n")
         except OSError as error:
             self.broken = True
@@ -70,21 +73,42 @@ class Journal:
             )
 
 
+def _is_torn(path: str) -> bool:
+    """Whether the last line lacks its end, as where a run was killed or the disk was full."""
+    with suppress(OSError):
+        if os.path.isfile(path) and os.path.getsize(path):
+            with open(path, "rb") as file:
+                file.seek(-1, os.SEEK_END)
+                return file.read() != b"\n"
+    return False
+
+
 def read(path: str) -> list[dict[str, Any]]:
-    """The entries of a journal; a torn last line is left out.
+    """The entries of a journal; torn lines, which runs that were killed have left, are left out.
 
     Raises
     ------
     OSError
         If the file can't be read.
     ValueError
-        Naming the line, if one other than the last isn't a journal's of this schema.
+        Naming the line, if one that isn't torn isn't a journal's of this schema.
     """
     if os.path.exists(path) and not os.path.isfile(path):
         raise ValueError(f"{path}: not a regular file")  # a device may have no end
     with open(path, encoding="utf-8", errors="replace") as file:
-        lines = file.read().split("\n")[:-1]
-    return [_entry(text, f"{path}, line {number}") for number, text in enumerate(lines, 1)]
+        lines = enumerate(file.read().split("\n")[:-1], 1)
+        return [_entry(text, f"{path}, line {number}") for number, text in lines if not _is_stump(text)]
+
+
+def _is_stump(text: str) -> bool:
+    """Whether it is the beginning of a line that wasn't written to its end."""
+    try:
+        json.loads(text)
+    except RecursionError:
+        return False
+    except ValueError:
+        return text.startswith('{"') and not text.endswith("}")
+    return False
 
 
 def _entry(text: str, where: str) -> dict[str, Any]:

@@ -57,6 +57,8 @@ class Baseline(Remembers):
         What was spent, and what the safe ω would have cost.
     price : float
         What an audit takes, its decisions included, over its solve.
+    chance : float
+        Probability of what was decided last, an audit or none.
     """
 
     _remembered: ClassVar[tuple[str, ...]] = (
@@ -72,7 +74,7 @@ class Baseline(Remembers):
         self.beyond = 0.0  # sum of what audits cost beyond what was believed before them, relatively
         self.streak = 0  # solves at the safe ω in a row
         self.predicts = False
-        self.price = 1.0
+        self.price = self.chance = 1.0
 
     @property
     def tiny(self) -> bool:

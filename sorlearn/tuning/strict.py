@@ -68,14 +68,14 @@ class Strict(Baseline):
 
     def must(self) -> None:
         """See `Baseline.must`; a certain audit."""
-        self.ahead, self.probability = 0, 1.0
+        self.ahead, self.probability, self.chance = 0, 1.0, 1.0
 
     def due(self) -> bool:
         """Whether the coming solve is to be played at the safe ω; may draw."""
         drawn, self.ahead = self.ahead == 1, 0
         probability = self.drawn if drawn else self._probability()
         due = drawn or probability == 1.0 or bool(self.rng.random() < probability)
-        self.probability = probability if due else 0.0
+        self.probability, self.chance = (probability, probability) if due else (0.0, 1.0 - probability)
         return due
 
     def spare(self, solves: int) -> int:
