@@ -167,11 +167,28 @@ def test_credit_is_not_hoarded_nor_overdrawn_without_end():
     assert -KEPT * CHECK_WORK - CHECK_WORK <= accuracy.credit <= 0.0
 
 
-def test_what_was_not_planned_teaches_nothing():
+def test_what_was_not_planned_teaches_nothing_unless_it_failed():
     accuracy = seen((1.6, verdict(0.1)))
     before = accuracy.tightening(1.6)
     accuracy.note(1.6, verdict(relative=1.9), planned=False)
     assert accuracy.tightening(1.6) == before
+    accuracy.note(1.6, verdict(relative=0.5, lacks=0.4), planned=False)
+    assert accuracy.tightening(1.6) > before
+
+
+@pytest.mark.parametrize("planned", [True, False])
+def test_after_an_answer_that_failed_the_next_is_measured_whatever_that_takes(planned):
+    accuracy = seen((1.3, verdict(0.1)), (1.6, verdict(0.1)))
+    drain(accuracy)
+    while accuracy.affords:
+        accuracy.note(1.6, verdict(0.1), planned=False)
+    assert not accuracy.due(1.3)
+    accuracy.note(1.6, verdict(relative=0.5, lacks=0.4), planned=planned)
+    again = Accuracy(1.0)
+    again.restore(accuracy.state())
+    assert accuracy.due(1.3) and again.due(1.3) and not accuracy.due(1.0)
+    accuracy.note(1.3, verdict(0.1))
+    assert not accuracy.due(1.3)
 
 
 def test_state_round_trip():

@@ -95,23 +95,25 @@ class Accuracy:
         Running mean of `Verdict.true` at the safe ω; NaN before the first measurement there.
     reserve, scatter : float
         Digits beyond the mean that the worst answers lately would have needed; by how much means are off.
+    alarm : float
+        Whether the last answer that was measured failed, so that the next one is.
     """
 
-    _NUMBERS = ("level", "age", "reserve", "scatter", "credit", "measured", "levels")
+    _NUMBERS = ("level", "age", "reserve", "scatter", "credit", "measured", "levels", "alarm")
 
     def __init__(self, safe: float | None) -> None:
         self._safe = -1 if safe is None else bin_of(safe)
         self.checks = np.zeros(BINS)
         self.relative, self.absolute, self.true = (Means(self.checks) for _ in range(3))
         self.level, self.age = nan, APART
-        self.reserve = self.scatter = self.credit = self.measured = self.levels = 0.0
+        self.reserve = self.scatter = self.credit = self.measured = self.levels = self.alarm = 0.0
 
     def due(self, omega: float) -> bool:
         """Whether the coming solve at this ω should be measured: its first one, then for a share of the work."""
         i = bin_of(omega)
         if i == self._safe:
             return self.age >= APART and self.affords
-        if self.credit >= CHECK_WORK or not self._known(i):
+        if self.alarm or self.credit >= CHECK_WORK or not self._known(i):
             return True
         few = self.measured < FIRST or (self.checks[i] < SEVERAL and self.relative.at(i) > SHAKY)
         return self.affords and few
@@ -146,13 +148,16 @@ class Accuracy:
     def note(self, omega: float, verdict: Verdict, tightened: float = 0.0, planned: bool = True) -> None:
         """Take note of an answer that was measured after rtol was tightened by so many digits.
 
-        Of one whose measurement wasn't planned just the price: those aren't a fair sample.
+        Of one whose measurement wasn't planned just the price, as those aren't a fair sample, unless it failed: then ω
+        or the matrices aren't what they were.
         """
         i = bin_of(omega)
         least = min(self.credit, 0.0) if planned and i != self._safe else -(KEPT + 1.0) * CHECK_WORK
         self.credit = max(self.credit - CHECK_WORK, least)
-        if not planned:
+        failed = verdict.lacks > FAILS
+        if not (planned or failed):
             return
+        self.alarm = float(failed and i != self._safe)
         if i == self._safe:
             self.levels += 1.0
             self.age, step = 0.0, max(NEWEST, 1.0 / self.levels)
