@@ -281,12 +281,17 @@ def test_eigenvalues_are_estimated_at_the_safe_omega(monkeypatch):
     ksp.destroy()
 
 
-def test_a_solve_inside_a_function_that_is_differenced_holds_omega():
-    """Another ω changes the last digits of an answer, and differences of answers a lot."""
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_solve_inside_a_function_that_is_differenced_holds_omega(before):
+    """Another ω changes the last digits of an answer, and differences of answers a lot; also where it began outside."""
     A = laplacian(6)
-    inside, (x, b) = solver(A, "function_", pc_sorlearn_learner=LEARNER, pc_sorlearn_omega_min=1.4), A.createVecs()
+    prefix = f"function{before}_"
+    inside, (x, b) = solver(A, prefix, pc_sorlearn_learner=LEARNER, pc_sorlearn_omega_min=1.4), A.createVecs()
     tuner = inside.getPC().getPythonContext()
     used = set()
+    for seed in range(before):
+        inside.solve(*random_rhs(A, seed))
+        assert tuner.position == "learning"
 
     def function(snes, x, f):
         inside.solve(x, f)

@@ -23,24 +23,27 @@ _ONCE, _TRUST_REGION = ("preonly", "none"), ("nash", "stcg", "gltr", "qcg")
 _NO_NORM = int(PETSc.KSP.NormType.NONE)
 _FRAMES = 256
 _SOLVES = (b"KSPSolve", b"KSPSolveTranspose")
-_FUNCTION = b"SNESComputeFunction"
+_FUNCTION, _NONLINEAR = b"SNESComputeFunction", b"SNESSolve"
 
 
 @lru_cache(maxsize=4096)
 def _known_at(place: int) -> bytes:
     """Which of these functions this return address lies in, if any; there are few, and looking one up takes 10 µs."""
     name = name_at(place)
-    return name if name in (*_SOLVES, _FUNCTION) else b""
+    return name if name in (*_SOLVES, _FUNCTION, _NONLINEAR) else b""
 
 
-def _under_way() -> list[bytes]:
-    """These functions on the call stack of this process, the innermost first; none where that can't be told."""
+def under_way() -> list[bytes]:
+    """What a KSP may solve inside of: these functions on this process's call stack, the innermost first.
+
+    None where that can't be told.
+    """
     return [name for place in callers(_FRAMES) if (name := _known_at(place))]
 
 
 def _solves() -> list[bytes]:
     """The KSP solves under way, the innermost first."""
-    return [name for name in _under_way() if name in _SOLVES]
+    return [name for name in under_way() if name in _SOLVES]
 
 
 def depth() -> int:
@@ -117,11 +120,12 @@ def why_held(ksp: Any, guarded: bool, kind: str | None = None) -> Held | None:
     kind, test, prefix = kind or ksp.getType(), test_of(ksp), ksp.getOptionsPrefix() or ""
     if int(ksp.norm_type) == _NO_NORM or kind in _ONCE or test.function == address("KSPConvergedSkip"):
         return ITERATES_NOT._replace(why=ITERATES_NOT.why.format(kind))
-    if kind in _TRUST_REGION or test.foreign:
+    around = under_way()
+    if kind in _TRUST_REGION or (test.foreign and _NONLINEAR in around):  # alone it is the stub of a Fortran one
         return TRUST_REGION
     if guarded and kind == "python":
         return IN_GUARD
-    if _FUNCTION in _under_way():
+    if _FUNCTION in around:
         return FUNCTION
     if guarded:
         inside = inside_unflexible(re.sub(r"sorlearn_(\w+_)?$", "", prefix), outermost=2)

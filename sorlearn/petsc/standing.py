@@ -21,7 +21,7 @@ _UNPRECONDITIONED = int(PETSc.KSP.NormType.UNPRECONDITIONED)
 
 
 class Standing:
-    """Asks once for each KSP and norm.
+    """Asks once for each KSP and norm, and what it solves inside of.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Standing:
     def judges(self, ksp: Any, prefix: str, settings: Settings, guarded: bool, repairable: bool) -> bool:
         """Whether a choice of ω can be judged by this KSP's solves."""
         norm = int(ksp.norm_type)
-        asked = identity(ksp), norm, ksp.getType(), repairable
+        asked = identity(ksp), norm, ksp.getType(), repairable, tuple(position.under_way())
         if asked != self._ksp:
             self._ksp = asked
             self.measured = norm != _UNPRECONDITIONED or settings.asks_true
