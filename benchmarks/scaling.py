@@ -30,7 +30,7 @@ PIECES = ((1, 100), (2, 141), (4, 200), (2, 100), (1, 200), (2, 200))
 ONE = "SOR, ω = 1"
 #: Numbers that a message carries: between two ranks, both ways at once; before a repeated solve; when all say what they
 #: see; the decision; how it is repeated.
-CALLS = {"ping": 1, "repeat": 4, "agree": 8, "decision": 11, "plan": 28}
+CALLS = {"ping": 1, "repeat": 4, "agree": 8, "decision": 12, "plan": 29}
 BATCHES, CALLS_A_BATCH = 200, 100
 #: Reductions of a CG iteration that tests the true residual.
 REDUCTIONS = 3

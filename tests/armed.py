@@ -62,6 +62,14 @@ class Lenient:
         values[3:] *= 1e-4
 
 
+class Spoiling:
+    """One that leads far away."""
+
+    def apply(self, pc, x, y):
+        x.copy(y)
+        y.scale(-1e6)
+
+
 def python_pc(name, kind):
     return {f"sorlearn_{name}_pc_type": "python", f"sorlearn_{name}_pc_python_type": f"armed.{kind}"}
 

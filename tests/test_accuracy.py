@@ -12,7 +12,8 @@ from conftest import ROOT, run
 from petsc4py import PETSc
 from systems import fill, laplacian, native, random_rhs, solver, true_residual, user_test
 
-from sorlearn.tuning.accuracy import CHECK_WORK
+from sorlearn.petsc import fast
+from sorlearn.tuning.accuracy import CHECK_WORK, FAILS
 
 LEARNERS = ["auto", "tsallis_inf"]
 INDEFINITE = {"ksp_type": "gmres", "ksp_rtol": 1e-6, "ksp_max_it": 2000}
@@ -114,6 +115,26 @@ def test_an_answer_that_passed_a_lenient_test_is_looked_at_though_its_omega_is_k
     assert verdict.tests[-1] <= 1.5
     native(A, "stormy_", ksp_type="gmres", pc_sor_omega=1.85, pc_sor_local_symmetric="", ksp_max_it=1000).solve(b, x)
     assert user_test(ksp, b, x) > 10.0, "nothing was provoked"
+
+
+@pytest.mark.parallel(1, 2)
+@pytest.mark.skipif(not fast.library(), reason="solves go by without Python with the C file only")
+@pytest.mark.parametrize(("wind", "digits"), [(0.0, 0.0), (0.1, FAILS)])
+def test_solves_that_repeat_a_decision_are_looked_at_as_well_where_a_matrix_may_turn_tests_lenient(wind, digits):
+    A, heard = laplacian(12), []
+    blow(A, 12, wind)
+    ksp = solver(A, f"repeated_{wind:g}_", ksp_type="gmres", pc_python_type="systems.Trial")
+    tuner = ksp.getPC().getPythonContext()
+    tuner.wanted = 1.3
+    state, unlike = tuner._unattended.state, tuner._rescue.unlike
+    tuner._rescue.unlike = lambda *arguments: heard.append(unlike(*arguments)) or heard[-1]
+    for seed in range(200):
+        ksp.solve(*random_rhs(A, seed))
+    assert state.left > 0 and state.easy == digits
+    heard.clear()
+    state.least, state.most, state.easy = 0.0, 1e3, -10.0 if digits else 0.0  # as if every first residual were long
+    ksp.solve(*random_rhs(A, 500))
+    assert heard == [False] * (digits > 0.0)
 
 
 @pytest.mark.parametrize("ksp_type", ["cg", "gmres", "bcgs", "minres", "cr", "richardson"])

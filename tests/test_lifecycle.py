@@ -186,6 +186,27 @@ def test_reused_preconditioner_sweeps_the_matrix_that_it_was_set_up_for():
         assert np.array_equal(results[0][1], results[1][1])
 
 
+@pytest.mark.parallel(1, 2)
+@pytest.mark.both_ways
+@pytest.mark.parametrize(("kind", "options"), [
+    ("aij", {}),
+    ("baij", {}),
+    ("aij", {"pc_python_type": "sorlearn.Lag", "lag_pc_type": "bjacobi"}),
+])
+def test_options_read_before_every_solve(kind, options):
+    """petsc4py makes the Python context anew, which PETSc then takes for set up."""
+    A = laplacian(10).convert(kind)
+    ksp = solver(A, f"again_{kind}_{len(options)}_", **options)
+    for seed in range(4):
+        b, x = random_rhs(A, seed)
+        ksp.solve(b, x)
+        assert ksp.getConvergedReason() > 0 and true_residual(A, b, x) < 1e-3
+        ksp.setFromOptions()
+        if seed == 2:
+            ksp.getPC().apply(b, x)
+            assert 0.0 < x.norm() < float("inf")
+
+
 def test_a_new_matrix_at_an_old_address_is_looked_at():
     """Same address, same state count, other values: only PETSc's id tells them apart."""
     from sorlearn.petsc.context import Features

@@ -12,11 +12,12 @@ from ..tuning.accuracy import FAILS
 from ..tuning.play import Play
 from ..tuning.record import Verdict
 from .arm import Arm, TunedArm
-from .rescue import first_residual
+from .rescue import first_residual, keeps_guess
 from .usertest import UserTest, test_of
 
 _judging = PETSc.Log.Event("SorlearnCheckArm")
 UNPRECONDITIONED = int(PETSc.KSP.NormType.UNPRECONDITIONED)
+_TINY = 1e-300
 _SAFE, _OWN = 0.0, 1.0  # whose preconditioner an answer's residual is measured with
 
 
@@ -77,23 +78,19 @@ class Answers:
             arm = self._arms[int(play.heir)]
             arm.rest(arm.omega)
             try:
-                more = self._run(solver, arm, b, x, tighten=play.heir_tighten, nonzero=True)
+                more = self._again(solver, arm, b, x, guess, tighten=play.heir_tighten)
             finally:
                 arm.rest(None)
             iterations, reason = iterations + more.iterations, more.reason
         if reason < 0:
-            if guess:
-                self._guess.copy(x)
-            else:
-                x.set(0.0)
-            return True, iterations + self._run(solver, safe, b, x, nonzero=guess).iterations, None
+            return True, iterations + self._anew(solver, safe, b, x, guess).iterations, None
         if arm is safe and not isinstance(safe, TunedArm):
             return True, iterations, None
         verdict = self._judge(solver, arm, b, x, guess)
         if verdict is not None and not ended.cut:
             lacks = verdict.lacks
         if verdict is not None and verdict.lacks > FAILS:
-            iterations += self._go_on(solver, arm, b, x, verdict)
+            iterations += self._go_on(solver, arm, b, x, guess, verdict)
             return True, iterations, lacks
         return ended.cut, iterations, lacks
 
@@ -101,6 +98,8 @@ class Answers:
         """The answer in the user's test, as the safe arm computes it."""
         outer, safe = solver.outer, self._arms[0]
         preconditioned = int(outer.norm_type) != UNPRECONDITIONED
+        if preconditioned and not safe.ready:
+            safe.set_up(outer)
 
         def residual(P: Any, r: Any, z: Any, whose: float) -> None:
             if whose == _SAFE:
@@ -117,20 +116,43 @@ class Answers:
         _judging.end()
         return verdict
 
-    def _go_on(self, solver: Any, arm: Arm, b: Any, x: Any, verdict: Verdict) -> int:
-        """From an answer that fails the user's test, with the safe arm; if that fails, the answer stays."""
-        safe, answer = self._arms[0], x.duplicate()
+    def _anew(self, solver: Any, arm: Arm, b: Any, x: Any, guess: bool, **settings: Any) -> Ended:
+        """Solve from where the application began."""
+        if guess:
+            self._guess.copy(x)
+        else:
+            x.set(0.0)
+        return self._run(solver, arm, b, x, nonzero=guess, **settings)
+
+    def _again(self, solver: Any, arm: Arm, b: Any, x: Any, guess: bool, **settings: Any) -> Ended:
+        """Go on from x with an arm, unless PETSc would never forget that."""
+        if keeps_guess(arm.ksp) and not guess:
+            return self._anew(solver, arm, b, x, guess, **settings)
+        return self._run(solver, arm, b, x, nonzero=True, **settings)
+
+    def _go_on(self, solver: Any, arm: Arm, b: Any, x: Any, guess: bool, verdict: Verdict) -> int:
+        """From an answer that fails the user's test, with the safe arm.
+
+        Anew where it is worse than none, or that fails; if all fails, the answer stays unless it is worse than none.
+        """
+        safe, answer, none = self._arms[0], x.duplicate(), verdict.lacks > -log10(max(solver.given.rtol, _TINY))
         x.copy(answer)
         # PETSc may measure against the first residual, which is the answer's now
         tighten = verdict.lacks + log10(solver.given.rtol) if test_of(solver.outer).from_initial else 0.0
         safe.rest(safe.omega_safe if isinstance(safe, TunedArm) else None)
         try:
-            more = self._run(solver, safe, b, x, nonzero=True, tighten=tighten)
+            iterations, reason = 0, -1
+            if not none:
+                more = self._again(solver, safe, b, x, guess, tighten=tighten)
+                iterations, reason = more.iterations, more.reason
+            if reason < 0:
+                more = self._anew(solver, safe, b, x, guess)
+                iterations, reason = iterations + more.iterations, more.reason
         finally:
             safe.rest(None)
-        if more.reason < 0:
+        if reason < 0 and not none:
             answer.copy(x)
             self._use(arm)
             solver.inner = arm.ksp
         answer.destroy()
-        return more.iterations
+        return iterations

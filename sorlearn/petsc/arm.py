@@ -70,6 +70,11 @@ class Arm(ABC):
         return None
 
     @property
+    def ready(self) -> bool:
+        """Whether it can be applied: what was learned of it outlives its set-up."""
+        return True
+
+    @property
     def set_ups(self) -> tuple[int, float]:
         """How many there have been, and the seconds that they took on this rank."""
         return 0, 0.0
@@ -188,9 +193,18 @@ class EisenstatArm(Arm):
         with writable(b):
             try:
                 yield
-            except BaseException:  # PCEISENSTAT gives b back after a solve that ends well only
+            except BaseException:  # PCEISENSTAT gives b and the matrix back after a solve that ends well only
                 self._kept.copy(b)
+                self._take_back()
                 raise
+
+    def _take_back(self) -> None:
+        """The matrix, in whose place PCEISENSTAT has put its own, with no reference to either."""
+        own, matrix = self.pc.getOperators()
+        if own != matrix:
+            own.incRef()
+            self.ksp.setOperators(matrix, matrix)
+            matrix.decRef()
 
     def let_go(self) -> None:
         super().let_go()
@@ -242,6 +256,10 @@ class KeptArm(Arm):
     @property
     def set_ups(self) -> tuple[int, float]:
         return self._lag.set_ups
+
+    @property
+    def ready(self) -> bool:
+        return self._lag.ready
 
     def apply_as_safe(self, P: Any, r: Any, z: Any) -> None:
         self._lag.apply_kept(r, z)

@@ -228,7 +228,7 @@ class Arms:
 
     def _holds(self, outer: Any) -> bool:
         """Whether solves of this KSP say nothing of arms, so that the safe one makes them all."""
-        identity = outer.handle, int(outer.norm_type)
+        identity = outer.handle, int(outer.norm_type), tuple(position.under_way())
         if identity != self._position:
             self._position, kind = identity, self.all[0].ksp.getType()
             held = position.why_held(outer, guarded=False, kind=kind)

@@ -49,6 +49,8 @@ struct State {
   double  chosen, least, most, safe, fallback;
   int64_t repairable, limit, early;
   double  tighten_rtol, tighten_atol, least_rtol;
+  /* digits by which the first residual may be longer than the answer; 0 where it doesn't matter */
+  double  easy;
   void   *test;
   Vec     guess;
   /* omega follows rho, of the row where it is largest: see learners/auto; row is -1 where it can't, -2 where the process
@@ -266,6 +268,10 @@ static PetscErrorCode Apply(PC pc, Vec x, Vec y)
   State         *state = Of(pc);
   PetscErrorCode code;
   PetscFunctionBegin;
+  if (state->wraps && !state->inner) { /* a context that has come after PCSetUp */
+    PetscCall(Entered(state, state->apply(pc, x, y)));
+    PetscFunctionReturn(0);
+  }
   PetscCall((state->wraps ? ApplyWrapped : Sweep)(state, pc, x, y));
   if (state->countdown && !--state->countdown) {
     if (state->running) PetscCall(Watch(state));
@@ -431,6 +437,7 @@ static PetscErrorCode PreSolve(PC pc, KSP ksp, Vec b, Vec x)
     if (state->holds) PetscFunctionReturn(0);
     if (state->left > 0) {
       known = (PetscBool)(!state->running && (!state->test || (void *)ksp->converged == state->test));
+      if (state->idle && state->solves + state->idle >= KEPT) known = PETSC_FALSE; /* there is no room for another */
       if (!state->wraps) PetscCall(Follow(state, pc->pmat, known, &known));
       else {
         PetscCall(PCSetUp(pc)); /* KSP leaves it to the first application where the matrix has changed in place */
@@ -444,11 +451,24 @@ static PetscErrorCode PreSolve(PC pc, KSP ksp, Vec b, Vec x)
   PetscFunctionReturn(0);
 }
 
+/* Whether an answer may have passed a test that is far more lenient than the user's, as Rescue._passes_easily. */
+static PetscErrorCode PassesEasily(State *state, KSP ksp, Vec x, PetscBool *easily)
+{
+  PetscReal length;
+  PetscFunctionBegin;
+  *easily = PETSC_FALSE;
+  if (state->easy == 0.0 || !ksp->guess_zero || ksp->res_hist_len != 1 || state->omega == state->safe)
+    PetscFunctionReturn(0);
+  PetscCall(VecNorm(x, NORM_2, &length));
+  *easily = (PetscBool)(ksp->res_hist[0] > pow(10.0, state->easy) * length);
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode PostSolve(PC pc, KSP ksp, Vec b, Vec x)
 {
   State         *state = Of(pc);
   PetscLogDouble now;
-  PetscBool      idle;
+  PetscBool      idle, good, easily = PETSC_FALSE;
   int64_t        last;
   PetscFunctionBegin;
   if (Delegates(ksp) || (state->holds && Known(state, ksp))) PetscFunctionReturn(0);
@@ -459,7 +479,9 @@ static PetscErrorCode PostSolve(PC pc, KSP ksp, Vec b, Vec x)
     PetscCall(sorlearn_give_back(&state->loan));
     state->ksp = NULL;
     idle = (PetscBool)(!ksp->its && !state->wraps);
-    if (ksp->reason > 0 && ksp->reason < 5 && (idle || Like(state, ksp->its))) {
+    good = (PetscBool)(ksp->reason > 0 && ksp->reason < 5 && (idle || Like(state, ksp->its)));
+    if (good && !idle) PetscCall(PassesEasily(state, ksp, x, &easily));
+    if (good && !easily) {
       state->running = state->countdown = 0;
       last           = state->solves + state->idle;
       if (last < KEPT) {
@@ -575,16 +597,16 @@ static PetscErrorCode Judge(Turn *turn, double *lacks)
 {
   KSP       ksp = turn->outer;
   Mat       A;
-  PetscReal asked, left;
+  PetscReal asked, size, left;
   PetscFunctionBegin;
   PetscCall(KSPGetOperators(ksp, &A, NULL));
   PetscCall(MatMult(A, ksp->vec_sol, turn->judge));
   PetscCall(VecAYPX(turn->judge, -1.0, ksp->vec_rhs));
   PetscCall(VecNorm(turn->judge, NORM_2, &left));
-  PetscCall(VecNorm(ksp->vec_rhs, NORM_2, &asked));
-  asked = PetscMax(ksp->rtol * asked, ksp->abstol);
+  PetscCall(VecNorm(ksp->vec_rhs, NORM_2, &size));
+  asked = PetscMax(ksp->rtol * size, ksp->abstol);
   if (PetscIsInfOrNanReal(left)) turn->inner->reason = KSP_DIVERGED_NANORINF;
-  else if (left > 0.0 && asked > 0.0) *lacks = log10(left / asked);
+  else if (left > 0.0 && asked > 0.0 && size > 0.0) *lacks = log10(left / asked);
   PetscFunctionReturn(0);
 }
 
@@ -660,6 +682,7 @@ static PetscErrorCode SolveInTurn(KSP outer)
     PetscFunctionReturn(0);
   }
   if (code) {
+    outer->pc->presolvedone -= inner->pc != outer->pc; /* as levels.left_by_error */
     turn->left   = 0;
     outer->its   = inner->its;
     outer->rnorm = inner->rnorm;

@@ -55,7 +55,7 @@ class State(ctypes.Structure):
         *_fields(_integer, "wraps fresh applications left patience"),
         *_fields(_real, "chosen least most safe fallback"),
         *_fields(_integer, "repairable limit early"),
-        *_fields(_real, "tighten_rtol tighten_atol least_rtol"),
+        *_fields(_real, "tighten_rtol tighten_atol least_rtol easy"),
         *_fields(_pointer, "test guess"),
         *_fields(_integer, "matrix matrix_state row place rows"),
         *_fields(_real, "here rho scale gap epsilon weight farthest u u_low u_high u_least u_most drift rate"),

@@ -16,7 +16,7 @@ from .clib import Refusals, origin
 from .heard import Heard
 from .in_use import InUse
 from .inner import new_inner
-from .levels import leaving
+from .levels import leaving, left_by_error
 from .pc import PC
 from .turns import Turns
 
@@ -142,7 +142,11 @@ class KSP:
                     self._turns.hand_over(ksp, self.inner, b, left=FOR_GOOD, most=FOR_GOOD, tighten=0.0, judged=False)
             else:
                 iterations = self.arms.solve(self, b, x, transposed)
-        except PETSc.Error as error:
+        except BaseException as error:
+            if self.arms is not None:
+                left_by_error(ksp)
+            if not isinstance(error, PETSc.Error):
+                raise
             failure = origin(error)
         finally:
             self.outer = None
@@ -151,7 +155,10 @@ class KSP:
             ksp.setInitialGuessNonzero(guess)
         if failure:
             ksp.setIterationNumber(self.inner.getIterationNumber())
-            raise failure
+            try:
+                raise failure
+            finally:
+                failure = None  # its traceback would keep this frame, and all in it, until nobody knows when
         ksp.setIterationNumber(iterations)
         delegate.set_residual_norm(ksp, self.inner.getResidualNorm())
         ksp.setConvergedReason(self.inner.getConvergedReason())

@@ -155,26 +155,37 @@ class Lag:
 
     # -- application
 
+    @property
+    def ready(self) -> bool:
+        """Whether there is a set-up."""
+        return self._upkeep.wrapped.pc is not None
+
     def apply_kept(self, x: Any, y: Any) -> None:
         """y = M⁻¹x outside a solve, by the set-up that there is.  Collective."""
         self._upkeep.wrapped.pc.apply(x, y)
 
     def apply(self, pc: Any, x: Any, y: Any) -> None:
         """y = M⁻¹x.  Collective."""
-        self._apply(pc, self._upkeep.wrapped.pc.apply, x, y)
+        self._apply(pc, self._wrapped(pc).apply, x, y)
 
     def applyTranspose(self, pc: Any, x: Any, y: Any) -> None:
         """y = M⁻ᵀx.  Collective."""
         self._rescue.applied_transpose = True
-        self._apply(pc, self._upkeep.wrapped.pc.applyTranspose, x, y)
+        self._apply(pc, self._wrapped(pc).applyTranspose, x, y)
 
     def applySymmetricLeft(self, pc: Any, x: Any, y: Any) -> None:
         """The left factor of M⁻¹, for `-ksp_pc_side symmetric`.  Collective."""
-        self._apply(pc, self._upkeep.wrapped.pc.applySymmetricLeft, x, y)
+        self._apply(pc, self._wrapped(pc).applySymmetricLeft, x, y)
 
     def applySymmetricRight(self, pc: Any, x: Any, y: Any) -> None:
         """The right factor of M⁻¹.  Collective."""
-        self._apply(pc, self._upkeep.wrapped.pc.applySymmetricRight, x, y)
+        self._apply(pc, self._wrapped(pc).applySymmetricRight, x, y)
+
+    def _wrapped(self, pc: Any) -> Any:
+        """The wrapped PC; where PCSetFromOptions has made this context anew, PETSc takes it for set up."""
+        if not self.ready:
+            self.setUp(pc)
+        return self._upkeep.wrapped.pc
 
     def _apply(self, pc: Any, method: Callable[[Any, Any], None], x: Any, y: Any) -> None:
         state = self._unattended.state
@@ -211,6 +222,7 @@ class Lag:
         if not self._active:
             return
         pc.setUp()  # KSP leaves it to the first application where the matrix has changed in place
+        self._wrapped(pc)
         reused = reuses(pc)
         if reused:
             upkeep.kept = True
@@ -222,7 +234,7 @@ class Lag:
 
     def _sees(self, ksp: Any) -> bool:
         """Whether this KSP says where a solve ends, and what came of it."""
-        asked = identity(ksp), int(ksp.norm_type), ksp.getType()
+        asked = identity(ksp), int(ksp.norm_type), ksp.getType(), tuple(position.under_way())
         if asked == self._ksp:
             return self._seen
         self._rescue.repairable = not (self._scaled or position.scales(ksp))

@@ -31,6 +31,12 @@ def _place() -> int | None:
     return places[0] if len(places) == 1 else None
 
 
+def left_by_error(ksp: Any) -> None:
+    """Count the solve of this KSP no more, which an error ends."""
+    if (place := _place()) is not None:
+        PetscInt.from_address(ksp.getPC().handle + place).value -= 1
+
+
 @contextmanager
 def leaving(inner: Any, outer: Any) -> Iterator[None]:
     """What an error ends in here, of a KSP that solves for an outer one, is counted no more.

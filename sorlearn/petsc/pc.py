@@ -77,7 +77,7 @@ class PC(Lending):
 
     @property
     def records(self) -> tuple[SolveRecord, ...]:
-        """The last 1000 solves, on rank 0; empty on the other ranks."""
+        """The last 1000 decided solves, on rank 0 only; with monitor or journal also those that repeat a decision."""
         session = self._tuned.session if self._tuned else None
         return tuple(session.log.records) if session else ()
 
@@ -157,6 +157,8 @@ class PC(Lending):
 
     def preSolve(self, pc: Any, ksp: Any, b: Any, x: Any) -> None:
         """Choose ω.  Collective."""
+        if not self._unattended.state.kind:  # made anew by PCSetFromOptions, after PCSetUp
+            self.setUp(pc)
         self._choose(pc, ksp, x)
         self._sweeping.applier.begin(pc, ksp, self.omega)
 
@@ -228,7 +230,7 @@ class PC(Lending):
         reason = ksp.getConvergedReason()
         try:
             iterations = ksp.getIterationNumber()
-            if tuned.repeats and reason > 0 and not rescue.unlike(iterations):
+            if tuned.repeats and reason > 0 and not rescue.unlike(ksp, x):
                 solve = clock.plain(iterations, reason)
             else:
                 solve = clock.told(ksp, tuned.decision)

@@ -44,6 +44,11 @@ def keep_first_residual(ksp: Any) -> None:
         ksp.setConvergenceHistory(1, reset=True)
 
 
+def keeps_guess(ksp: Any) -> bool:
+    """Whether PETSc adds a guess that this KSP was ever given to all later answers, those from zero as well."""
+    return ksp.getType() in ("bcgs", "bcgsl") and ksp.getPCSide() == PETSc.PC.Side.RIGHT
+
+
 class Rescue:
     """Keeps from the application what a trial ω did to a solve: failures, answers that lack digits, excessive cost.
 
@@ -92,6 +97,7 @@ class Rescue:
         state.repairable, state.guess = self.repairable, self._guess.handle if self._guess else None
         state.tighten_rtol, state.tighten_atol = 10.0**-decision.tighten, 10.0**-decision.tighten_atol
         state.least_rtol, state.test = LEAST_RTOL, None
+        state.easy = FAILS if decision.turns and self._measures(ksp) else 0.0
         if decision.tighten or decision.tighten_atol:
             test = test_of(ksp)
             state.test, state.early = test.function, ksp.handle not in outer_of and test.default
@@ -136,7 +142,7 @@ class Rescue:
         if outcome.reason < 0:
             outcome = self._repair(ksp, b, x, outcome)
         elif sweep is not None and iterations > 0 and not outcome.rescued:
-            if self._decision.check or self.unlike(iterations) or self._passes_easily(ksp, x, before):
+            if self._decision.check or self._beyond(iterations) or self._passes_easily(ksp, x, before):
                 outcome = self._judge(ksp, b, x, sweep, before, outcome)
         if outcome.rescued and self.form is not None:
             outcome = self._until_true(ksp, b, x, outcome)
@@ -144,8 +150,12 @@ class Rescue:
             ksp.setIterationNumber(outcome.iterations)
         return outcome
 
-    def unlike(self, iterations: int) -> bool:
-        """Whether a solve with so many iterations calls for a look at its answer."""
+    def unlike(self, ksp: Any, x: Any) -> bool:
+        """Whether a solve that repeats the decision calls for a look at its answer.  Collective."""
+        turns = self._decision.turns > 0.0
+        return self._beyond(ksp.getIterationNumber()) or (turns and self._passes_easily(ksp, x, first_residual(ksp)))
+
+    def _beyond(self, iterations: int) -> bool:
         return not self._decision.least <= iterations <= self._decision.most
 
     def _passes_easily(self, ksp: Any, x: Any, before: float | None) -> bool:
@@ -153,10 +163,14 @@ class Rescue:
 
         It never is where M⁻¹A has its spectrum in (0, 1], as SSOR has for symmetric matrices.  Collective.
         """
-        measured = int(ksp.norm_type) == _PRECONDITIONED and not ksp.guess_nonzero and self.form is None
+        measured = self._measures(ksp) and not ksp.guess_nonzero
         if not measured or before is None or self._decision.omega == self.safe:
             return False
         return log10(max(before, _TINY) / max(x.norm(), _TINY)) > FAILS
+
+    def _measures(self, ksp: Any) -> bool:
+        """Whether the first residual is M⁻¹r."""
+        return int(ksp.norm_type) == _PRECONDITIONED and self.form is None
 
     def _transposes(self, ksp: Any) -> bool:
         """Whether the KSP multiplies by Aᵀ for A; with `-ksp_use_explicittranspose` its operator is Aᵀ already."""
@@ -189,6 +203,8 @@ class Rescue:
 
     def _continue(self, ksp: Any, b: Any, x: Any, outcome: Outcome, rtol: float | None = None) -> Outcome:
         """Go on from x with the safe ω, to the user's tolerance or to another one."""
+        if keeps_guess(ksp) and not ksp.guess_nonzero:
+            return self._anew(ksp, b, x, outcome)
         self.lent.ask(ksp, rtol)
         try:
             self._again(ksp, b, x, self.safe, True)

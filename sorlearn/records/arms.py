@@ -117,7 +117,7 @@ class Tally:
     def _advice(self) -> str:
         """The single configuration to take, and what it would lose."""
         spent = sum(self.seconds) + self.own
-        known = [i for i, solves in enumerate(self.solves) if solves]
+        known = [i for i, solves in enumerate(self.solves) if solves and (not i or self.rescued[i] <= 0.5 * solves)]
         if not known:
             return "advice: none, as too little was solved"
         best = min(known, key=lambda i: float(self.alone[1][i]))

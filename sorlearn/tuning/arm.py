@@ -28,8 +28,8 @@ RECENT = 8
 PLAYED = 0.002
 #: An answer that lacks so many digits fails; those by which a failed arm's tolerance is tightened on top.
 SPARE = 0.1
-#: Digits that one good answer takes off the tightening.
-RELAX = 0.01
+#: Digits that one good answer takes off the tightening; its most.
+RELAX, MOST_TIGHTENED = 0.01, 8.0
 
 
 class Kind(NamedTuple):
@@ -169,5 +169,6 @@ class Arm(Remembers):
             self.set_ups = kept * self.set_ups + newer * played.set_ups / max(solves, 1)
 
     def judged(self, lacks: float, solves: int = 1) -> None:
-        """Tighten where an answer lacked digits; relax slowly."""
-        self.tighten = self.tighten + lacks + SPARE if lacks > 0.0 else max(self.tighten - RELAX * solves, 0.0)
+        """Tighten where an answer lacked digits, as far as that can help; relax slowly."""
+        wanted = self.tighten + lacks + SPARE if lacks > 0.0 else max(self.tighten - RELAX * solves, 0.0)
+        self.tighten = min(wanted, MOST_TIGHTENED)

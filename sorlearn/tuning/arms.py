@@ -44,6 +44,8 @@ IDLE = 0.0005
 LONGEST = 64
 #: Most decisions for which a failed arm waits.
 LONGEST_WAIT = 1024
+#: Factor by which the systems solved with an arm may be harder than it was expected to find them, or easier.
+HARDER = 2.0
 #: Less than any solve takes, in seconds.
 _INSTANT = 1e-12
 
@@ -249,7 +251,9 @@ class Rule(Remembers):
         if not self._expected[used].solving:  # nothing is known yet
             self.total += took
             return
-        alike = float(solves) if self._play.trial else took / self._expected[used].solving
+        alike = float(solves)
+        if not self._play.trial:  # beyond that it is rather the arm than the systems
+            alike = min(max(took / self._expected[used].solving, solves / HARDER), solves * HARDER)
         for i, expected in enumerate(self._expected if solves else ()):
             if i == used and not self._play.trial:
                 self.total[:, i] += took + set_up

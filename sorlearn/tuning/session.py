@@ -97,9 +97,8 @@ class Session:
         few = self.baseline.few if asked is None and self.baseline.tiny else 0.0
         audit = asked is not None and asked.explored
         as_asked = asked is not None and omega == asked.omega and not audit
-        # a matrix that isn't symmetric may turn a test lenient, which decided solves only show
-        turns = measured and matrix is not None and matrix.skew != 0.0 and matrix.novelty == 0.0
-        willing = (few > 0.0 or (as_asked and not turns)) and not check and learner.repeatable
+        turns = measured and matrix is not None and matrix.skew != 0.0
+        willing = (few > 0.0 or as_asked) and not check and learner.repeatable
         repeats = FOR_GOOD if alone and not (learner.learns or self.log.observed) else self.repeats.plan(
             omega, nonzeros, willing, audit, few,
             lambda: learner.excess(standing.decision.omega, asked) if asked is not None and as_asked else inf,
@@ -108,7 +107,7 @@ class Session:
         standing.decision = Decision(
             omega, self.vetoes.fallback(), float(check), *standing.tightening(omega), repeats,
             self.baseline.limit(lambda: learner.harder(context))
-            if learner.learns and omega != self.settings.omega else 0.0, self.accuracy.level,
+            if learner.learns and omega != self.settings.omega else 0.0, self.accuracy.level, turns=float(turns),
         )  # fmt: skip
         return standing.decision
 
@@ -148,7 +147,8 @@ class Session:
             self.repeats.shorten(self.baseline.spare(0 if outcome.rescued else self.repeats.left))
         elif self._alone:
             self.repeats.stand()
-        self.log.write(SolveRecord.of(self.books.solves, omega, solve, asked or Choice(omega), loss, False))
+        record = SolveRecord.of(self.books.solves, omega, solve, asked or Choice(omega), loss, False)
+        self.log.write(record._replace(propensity=record.propensity * self.baseline.chance))
         self._saved.sometimes(self.books.solves, self.state)
         return self.repeats.left
 
