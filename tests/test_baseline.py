@@ -97,6 +97,30 @@ def test_what_audits_disprove_is_doubted():
     assert spent.sum() < 1.03 * 21 * 300
 
 
+@pytest.mark.parametrize("kept", [1, 2, 30])
+def test_what_two_audits_in_a_row_disprove_is_taken_back(kept):
+    """A learner that says 1.4 where it is 1: the account is as if it had never said so since an audit bore it out.
+
+    Unless that would leave less than nothing, from which no trial would come any more.
+    """
+    account = Baseline()
+    for _ in range(3):
+        account.enter(21.0, safe=True, ratio=1.0)
+    for _ in range(kept):
+        account.enter(21.0, safe=False, ratio=1.4)
+    account.enter(21.0, safe=True, ratio=1.0)
+    borne_out = account.estimate
+    for _ in range(50):
+        account.enter(21.0, safe=False, ratio=1.4)
+    account.enter(21.0, safe=True, ratio=1.4)
+    assert account.estimate == pytest.approx(borne_out + 50 * 1.4 * 21.0 + 21.0)
+    account.enter(21.0, safe=False, ratio=1.4)
+    account.enter(21.0, safe=True, ratio=1.4)
+    nothing = account.estimate - account._expected_margin()
+    assert account.estimate == pytest.approx(max(borne_out + 53 * 21.0, nothing), rel=0.01)
+    assert account.margin < 0.0 or kept == 30
+
+
 def test_audits_are_rare_in_good_times_and_frequent_in_doubtful_ones():
     def audits(trial):
         baseline = Baseline()

@@ -40,6 +40,9 @@ APART, TELLING, LONG, AFFORDED = 4.0, 0.05, 25.0, 0.001
 TIMES, FIRST_TIMES = 3.0, 2.2
 #: Where only a doubt that nothing adds evidence to keeps from trials, one is made after so many solves nevertheless.
 PAUSE = 16
+#: Factor by which an audit may be cheaper than was predicted; after the second one in a row that is by more, what was
+#: predicted since the last that wasn't is taken back in proportion, as far as there is still something to lose.
+MISSED = 1.1
 
 
 class Baseline(Remembers):
@@ -63,13 +66,14 @@ class Baseline(Remembers):
 
     _remembered: ClassVar[tuple[str, ...]] = (
         "solves", "audits", "evidence", "since", "spent", "estimate", "unseen", "beyond", "level", "dearest",
-        "predicts", "streak",
+        "predicts", "streak", "pending", "missed",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.solves = self.audits = self.evidence = self.since = 0
         self.spent = self.estimate = 0.0
-        self.unseen = 0.0  # predicted part of the estimate
+        self.unseen = self.pending = 0.0  # predicted part of the estimate; of it what no audit has borne out
+        self.missed = False  # whether the last audit was far cheaper than predicted
         self.level = self.dearest = 0.0  # costs at the safe ω: mean, dearest of late
         self.beyond = 0.0  # sum of what audits cost beyond what was believed before them, relatively
         self.streak = 0  # solves at the safe ω in a row
@@ -169,9 +173,19 @@ class Baseline(Remembers):
         if self.since and believed > 0.0:
             self.evidence += 1
             self.beyond += min(cost / believed - 1.0, 1.0)
+            self._take_back(cost, believed)
         self.audits, self.since = self.audits + solves, 0
         self._follow(cost, self.audits, solves)
         self.dearest = max(cost, 0.9**solves * self.dearest)
+
+    def _take_back(self, cost: float, believed: float) -> None:
+        """An audit cost this much where so much was predicted."""
+        missed = believed > MISSED * cost
+        if missed and self.missed:
+            self.estimate -= min((1.0 - cost / believed) * self.pending, max(self._expected_margin(), 0.0))
+        if not missed or self.missed:
+            self.pending = 0.0
+        self.missed = missed and not self.missed
 
     def _predict(self, cost: float, ratio: float | None, solves: int, limit: float) -> None:
         """Trials: what the safe ω would have cost is predicted."""
@@ -184,6 +198,7 @@ class Baseline(Remembers):
         self.estimate += solves * believed
         self.unseen += solves * believed - seen
         self.since += solves
+        self.pending += solves * believed - seen
 
     def _believed(self, cost: float, ratio: float | None) -> float:
         """What the safe ω would have cost, as far as the learner's opinion is credible; the level where it has none."""

@@ -120,6 +120,9 @@ class Strict(Baseline):
         super()._audit(cost, ratio, solves)
         self.estimate += solves * (1.0 / self.probability - 1.0) * (cost - mean)
 
+    def _take_back(self, cost: float, believed: float) -> None:
+        """Nothing was believed."""
+
     def _predict(self, cost: float, ratio: float | None, solves: int, limit: float) -> None:
         super()._predict(cost, None, solves, 0.0)
         self.alarm = cost > ALARM * self.trial > 0.0
