@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import itertools
 import sys
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -241,6 +243,41 @@ def test_errors_leave_no_solve_under_way(after):
             ksp.solve(*random_rhs(ksp.getOperators()[0], seed))
         delegate.cancel_monitors(ksp)
         assert solved(ksp, seed, watched=False)[0] > 0
+
+
+class Failing:
+    """An operator that fails with an error of PETSc's once it was applied so often."""
+
+    def __init__(self, A):
+        self.A, self.left = A, 20
+
+    def mult(self, shell, x, y):
+        self.left -= 1
+        if not self.left:
+            raise PETSc.Error(76)
+        self.A.mult(x, y)
+
+
+@pytest.mark.both_ways
+def test_errors_keep_nothing_alive():
+    """On ranks that let go of solvers at different times, destroying them would hang."""
+    A = laplacian(9)
+    shell = PETSc.Mat().createPython(A.getSizes(), Failing(A))
+    shell.setUp()
+    ksp = guarded(A)
+    ksp.setOperators(shell, A)
+    gc.disable()
+    try:
+        for seed in range(4):
+            b, x = random_rhs(A, seed)
+            with suppress(PETSc.Error):
+                ksp.solve(b, x)
+            if not shell.getPythonContext().left:
+                break
+        ksp.destroy()
+        assert b.getRefCount() == x.getRefCount() == 1
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("ksp_type", ["cg", "gmres", "bcgs"])
