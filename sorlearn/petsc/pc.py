@@ -177,7 +177,8 @@ class PC(Lending):
             self._tuned.decide_next()  # the solve before ended in an error
         self._unattended.stop()
         rescue.repairable = not (self._scaled or position.scales(ksp))
-        judged = self._standing.judges(ksp, self._prefix, self._settings, self.guarded, rescue.repairable)
+        decides = self._tuned is None or not (self._tuned.alone and self._tuned.left)
+        judged = self._standing.judges(ksp, self._prefix, self._settings, self.guarded, rescue.repairable, decides)
         self._sweeping.watched = judged and not self._only_one and self._resting is None
         if not self._sweeping.watched:
             held = self._settings.omega if self._resting is None else self._resting

@@ -21,7 +21,7 @@ _UNPRECONDITIONED = int(PETSc.KSP.NormType.UNPRECONDITIONED)
 
 
 class Standing:
-    """Asks once for each KSP and norm, and what it solves inside of.
+    """Asks once for each KSP and norm and, until ω is held, for what it solves inside of.
 
     Attributes
     ----------
@@ -38,17 +38,25 @@ class Standing:
         self.text = "omega held: no KSP has called it so far"
         self.measured = False
         self._ksp: tuple[Any, ...] = ()
+        self._around: list[bytes] = []
 
     def forget(self) -> None:
         """Ask again."""
         self._ksp = ()
 
-    def judges(self, ksp: Any, prefix: str, settings: Settings, guarded: bool, repairable: bool) -> bool:
-        """Whether a choice of ω can be judged by this KSP's solves."""
+    def judges(self, ksp: Any, prefix: str, settings: Settings, guarded: bool, repairable: bool, decides: bool) -> bool:
+        """Whether a choice of ω can be judged by this KSP's solves.
+
+        Parameters
+        ----------
+        decides : bool
+            Whether the solve may be decided, so that it is asked what it is inside of.
+        """
         norm = int(ksp.norm_type)
-        asked = identity(ksp), norm, ksp.getType(), repairable, tuple(position.under_way())
-        if asked != self._ksp:
-            self._ksp = asked
+        asked = identity(ksp), norm, ksp.getType(), repairable
+        around = position.under_way() if decides and self.held is None else self._around
+        if asked != self._ksp or around != self._around:
+            self._ksp, self._around = asked, around
             self.measured = norm != _UNPRECONDITIONED or settings.asks_true
             held = position.why_held(ksp, guarded) if repairable else position.SCALED
             small = ksp.getOperators()[1].getSize()[0] <= _FEW_UNKNOWNS
