@@ -188,9 +188,10 @@ def test_they_may_so_once_decisions_have_long_been_alike():
     assert repeats.rate == 0.0
     decided(repeats, 2 * MOST_WARM_UP, 10)
     assert repeats.stretch >= repeat.TRUSTED and repeats.rate == repeat.RATE
-    while repeats.stretch >= repeat.TRUSTED:
-        assert repeats.rate == repeat.RATE
+    for omega in (1.8, 1.5) * 4:
+        assert (repeats.rate == repeat.RATE) is (repeats.stretch >= repeat.TRUSTED)
         repeats.end(20)
+        repeats.plan(omega, 10, True)
     assert repeats.rate == 0.0
 
 

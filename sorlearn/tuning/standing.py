@@ -55,6 +55,15 @@ class Standing:
         self.rho, self.decision = rho, self.decision._replace(omega=omega)
         return self.decision
 
+    def resume(self, rho: float | None, together: bool) -> Decision | None:
+        """As `follow`, after a restart; ranks that solve `together` follow it only as far as its other numbers hold."""
+        before, (low, high) = (self.decision, self.rho), self._alike()
+        decision = self.follow(rho)
+        if decision is not None and together and not low <= u_of(decision.omega) < high:
+            self.decision, self.rho = before
+            return None
+        return decision
+
     def _course(self) -> Course | None:
         """How ω follows the matrix; asked of the learner once a choice, which doesn't learn while it stands."""
         if self._asked_for is not self.chosen:
