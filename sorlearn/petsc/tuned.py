@@ -151,7 +151,7 @@ class Tuned(Deciding):
             features, unattended = self._slot.features, top[-1] == 0.0
             known = features.context(top[:-1], ksp.rtol) if context is None else context
             may = self.alone or unattended
-            return self.session.decide(known, measured, features.nonzeros if may else 0, may, not self.alone)
+            return self.session.decide(known, measured, features.nonzeros if may else 0, may, self._comm.size)
 
         self._decide(lambda features: features.look(A) if context is None else None, ask, float(not self.unattended))
 

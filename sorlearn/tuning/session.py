@@ -68,7 +68,7 @@ class Session:
 
     # -- before a solve
 
-    def decide(self, context: Context, measured: bool, nonzeros: int, alone: bool = False, ranks: bool = False) -> Decision:
+    def decide(self, context: Context, measured: bool, nonzeros: int, alone: bool = False, ranks: int = 1) -> Decision:
         """Choose ω for the coming solve.
 
         Parameters
@@ -79,12 +79,12 @@ class Session:
             Whether answers at different ω's pass different tests, and can be put to the user's.
         nonzeros : int
             Nonzeros of the matrix, for the price of an iteration; 0 where that isn't known.
-        alone, ranks : bool
-            Whether solves may repeat the decision, as no other ranks would have to know; whether there are any.
+        alone, ranks : bool, int
+            Whether solves may repeat the decision, as no others would have to know; how many ranks there are.
         """
         self.standing.measured, self._alone = measured, alone
         self._resumes, self.restored = self.restored and self.repeats.left > 0, False
-        if self._resumes and (decision := self.standing.resume(context.number, ranks)):  # a run's end cut it short
+        if self._resumes and (decision := self.standing.resume(context.number, ranks > 1)):  # a run's end cut it short
             return decision._replace(repeats=self.repeats.left - 1)
         self._resumes = False
         standing, learner = self.standing, self.learner
