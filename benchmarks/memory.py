@@ -8,6 +8,7 @@ for a Python PC that does nothing but sweep (some 100 bytes a prefix are petsc4p
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,7 @@ def slope(step, count: int) -> float:
     for i in range(count):
         step(i)
         if i % every == 0 and i >= WARM_UP * count:
+            gc.collect()  # what waits for it is some hundred solvers, more or less
             at.append(i)
             sizes.append(resident())
     return float(np.polyfit(at, sizes, 1)[0])
