@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from petsc4py import PETSc
 
-from ..tuning.accuracy import FAILS
+from ..tuning.accuracy import FAILS, worse_than_none
 from ..tuning.play import Play
 from ..tuning.record import Verdict
 from .arm import Arm, TunedArm
@@ -17,7 +17,6 @@ from .usertest import UserTest, test_of
 
 _judging = PETSc.Log.Event("SorlearnCheckArm")
 UNPRECONDITIONED = int(PETSc.KSP.NormType.UNPRECONDITIONED)
-_TINY = 1e-300
 _SAFE, _OWN = 0.0, 1.0  # whose preconditioner an answer's residual is measured with
 
 
@@ -135,7 +134,7 @@ class Answers:
 
         Anew where it is worse than none, or that fails; if all fails, the answer stays unless it is worse than none.
         """
-        safe, answer, none = self._arms[0], x.duplicate(), verdict.lacks > -log10(max(solver.given.rtol, _TINY))
+        safe, answer, none = self._arms[0], x.duplicate(), worse_than_none(verdict, solver.given.rtol)
         x.copy(answer)
         # PETSc may measure against the first residual, which is the answer's now
         tighten = verdict.lacks + log10(solver.given.rtol) if test_of(solver.outer).from_initial else 0.0

@@ -11,7 +11,7 @@ from typing import Any, Callable
 
 from petsc4py import PETSc
 
-from ..tuning.accuracy import FAILS, shortfall
+from ..tuning.accuracy import FAILS, shortfall, worse_than_none
 from ..tuning.decision import Decision
 from ..tuning.record import Outcome, Verdict
 from . import position, tolerances
@@ -282,7 +282,7 @@ class Rescue:
 
         From one that is worse than none KSP might say at once that it diverges: then, or where it does, anew.
         """
-        if outcome.verdict is not None and outcome.verdict.lacks > -log10(max(ksp.rtol, _TINY)):
+        if outcome.verdict is not None and worse_than_none(outcome.verdict, ksp.rtol):
             return self._anew(ksp, b, x, outcome)
         guess = x.duplicate()  # apart from the initial guess, which PETSc may want again
         x.copy(guess)

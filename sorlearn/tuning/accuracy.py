@@ -9,7 +9,7 @@ holds, too.
 
 from __future__ import annotations
 
-from math import isfinite, nan
+from math import isfinite, log10, nan
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,11 @@ def shortfall(verdict: Verdict, true_level: float) -> float | None:
     hidden = verdict.true - true_level - verdict.relative
     caution = hidden if hidden > EXPLAINED else 0.0
     return caution if verdict.lacks + caution > FAILS else None
+
+
+def worse_than_none(verdict: Verdict, rtol: float) -> bool:
+    """Whether an answer leaves more than there was to begin with."""
+    return verdict.lacks > -log10(max(rtol, 1e-300))
 
 
 class Means:
