@@ -165,16 +165,36 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("way", ["C", "Python"] if all_ways else ["Python"])
 
 
+@functools.cache
+def _pass_together(nprocs, tests):
+    """Whether these tests pass in one start of so many ranks; starting takes longer than most of them."""
+    try:
+        return _start(nprocs, *tests, timeout=120 + 15 * len(tests), check=False).returncode == 0
+    except pytest.fail.Exception:  # no end
+        return False
+
+
+def _start(nprocs, *tests, **options):
+    """Run tests marked `parallel` in pytests of their own, one a rank."""
+    again = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "--color=no", *tests]
+    return run(nprocs, *again, env={INSIDE: str(nprocs)}, cwd=ROOT, **options)
+
+
+def _ranks(item):
+    """Number of ranks that a test marked `parallel` is to run on, else 1."""
+    return item.callspec.params["nprocs"] if item.get_closest_marker("parallel") else 1
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem):
-    """Run a test marked `parallel` in pytests of its own, one a rank."""
-    if pyfuncitem.get_closest_marker("parallel") is None or INSIDE in os.environ:
+    """Run a test marked `parallel` on its ranks: with those of its file, and alone where one of these fails."""
+    nprocs = _ranks(pyfuncitem)
+    if nprocs == 1 or INSIDE in os.environ:
         return None
-    nprocs = pyfuncitem.callspec.params["nprocs"]
-    if nprocs == 1:
-        return None
-    again = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "--color=no", pyfuncitem.nodeid]
-    run(nprocs, *again, env={INSIDE: str(nprocs)}, cwd=pyfuncitem.config.rootpath)
+    file = [item.nodeid for item in pyfuncitem.session.items
+            if item.path == pyfuncitem.path and _ranks(item) == nprocs]  # fmt: skip
+    if not _pass_together(nprocs, tuple(file)):
+        _start(nprocs, pyfuncitem.nodeid)
     return True
 
 
