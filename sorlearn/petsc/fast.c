@@ -298,12 +298,18 @@ static PetscErrorCode ApplyTranspose(PC pc, Vec x, Vec y)
 static PetscErrorCode SetUpWrapped(State *state, PC pc)
 {
   PetscLogDouble began, now;
+  PC             inner = state->inner;
+  int64_t        left  = state->left;
   PetscFunctionBegin;
   PetscCall(PetscTime(&began));
-  PetscCall(PCSetReusePreconditioner(state->inner, PETSC_FALSE));
-  PetscCall(PCSetOperators(state->inner, pc->mat, pc->pmat));
-  PetscCall(PCSetUp(state->inner));
-  PetscCall(PCSetUpOnBlocks(state->inner));
+  state->inner = NULL; /* until it is set up, which may end in an error */
+  state->left  = 0;
+  PetscCall(PCSetReusePreconditioner(inner, PETSC_FALSE));
+  PetscCall(PCSetOperators(inner, pc->mat, pc->pmat));
+  PetscCall(PCSetUp(inner));
+  PetscCall(PCSetUpOnBlocks(inner));
+  state->inner = inner;
+  state->left  = left;
   PetscCall(PassOnFailure(state, pc));
   PetscCall(PetscTime(&now));
   state->set_up = now - began;
@@ -479,7 +485,8 @@ static PetscErrorCode PostSolve(PC pc, KSP ksp, Vec b, Vec x)
     PetscCall(sorlearn_give_back(&state->loan));
     state->ksp = NULL;
     idle = (PetscBool)(!ksp->its && !state->wraps);
-    good = (PetscBool)(ksp->reason > 0 && ksp->reason < 5 && (idle || Like(state, ksp->its)));
+    good = (PetscBool)(ksp->reason > 0 && ksp->reason < 5 && !(state->limited && ksp->reason == KSP_CONVERGED_ITS) &&
+                       (idle || Like(state, ksp->its)));
     if (good && !idle) PetscCall(PassesEasily(state, ksp, x, &easily));
     if (good && !easily) {
       state->running = state->countdown = 0;

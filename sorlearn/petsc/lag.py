@@ -69,7 +69,7 @@ class Lag:
         self._unattended, self._rescue = UnattendedUpkeep(), Rescue()
         self._upkeep = self._new_upkeep()
         self._log: records.Log | None = None
-        self._active = self._seen = self._anew = self._scaled = False
+        self._active = self._seen = self._alone = self._anew = self._scaled = False
         self._ksp: tuple[Any, ...] = ()
 
     def _new_upkeep(self) -> Upkeep:
@@ -115,19 +115,29 @@ class Lag:
         if not self._read:
             self.setFromOptions(pc)
         alive.enter(pc)
+        began, before = perf_counter(), self._upkeep.setting_up
         self._take_back()
         if not self._seen:
             self._count(None)
         self._unattended.state.countdown = 1
-        self._upkeep.matrix_changed(pc)
+        if not self._ksp:  # which calls a preconditioner inside its own by no other callback
+            self._alone = not position.under_way()
+        self._upkeep.matrix_changed(pc, self._seen, self._alone)
+        self._decided(began, before)
+
+    def _decided(self, began: float, before: float) -> None:
+        """Deciding began then, when setting up had taken so many seconds."""
+        self._upkeep.deciding(perf_counter() - began - (self._upkeep.setting_up - before))
 
     def reset(self, pc: Any) -> None:
         """Let go of all that belongs to a matrix."""
         self._take_back()
+        if not self._seen:
+            self._count(None, last=True)
         self._rescue.reset()
         self._upkeep.destroy()
         self._upkeep = self._new_upkeep()
-        self._active, self._ksp = False, ()
+        self._active, self._seen, self._alone, self._ksp = False, False, False, ()
 
     def destroy(self, pc: Any) -> None:
         """The end of the PC, or of its Python context."""
@@ -158,7 +168,7 @@ class Lag:
     @property
     def ready(self) -> bool:
         """Whether there is a set-up."""
-        return self._upkeep.wrapped.pc is not None
+        return self._upkeep.ready
 
     def apply_kept(self, x: Any, y: Any) -> None:
         """y = M⁻¹x outside a solve, by the set-up that there is.  Collective."""
@@ -223,14 +233,16 @@ class Lag:
             return
         pc.setUp()  # KSP leaves it to the first application where the matrix has changed in place
         self._wrapped(pc)
+        began, before = perf_counter(), upkeep.setting_up
         reused = reuses(pc)
         if reused:
-            upkeep.kept = True
+            upkeep.reuse(pc)
         else:
             upkeep.solve_begins(pc)
         self._unattended.state.countdown = 1
-        upkeep.begin()
         rescue.prepare(ksp, x, Decision(_FRESH, _FRESH) if reused else self._decision())
+        self._decided(began, before)
+        upkeep.begin()
 
     def _sees(self, ksp: Any) -> bool:
         """Whether this KSP says where a solve ends, and what came of it."""
@@ -239,8 +251,14 @@ class Lag:
             return self._seen
         self._rescue.repairable = not (self._scaled or position.scales(ksp))
         self._ksp, held = asked, position.why_held(ksp, self.guarded)
-        self.position = "decided solve by solve" if held is None else (
-            f"decided by the applications between two matrices, and nothing is repaired: {held.why}")  # fmt: skip
+        tests = held is None or held.remedy != position.ITERATES_NOT.remedy
+        self._alone = not tests and position.depth() == 1
+        if held is None:
+            self.position = "decided solve by solve"
+        elif self._alone:
+            self.position = f"but not here, where nobody tests an answer: {held.why}"
+        else:
+            self.position = f"decided by the applications between two matrices, and nothing is repaired: {held.why}"
         return held is None
 
     def _decision(self) -> Decision:
@@ -256,6 +274,7 @@ class Lag:
         rescue, upkeep, state = self._rescue, self._upkeep, self._unattended.state
         if rescue.nested:
             return
+        began = perf_counter()
         if state.running:
             self._resume()
         elif self._active and not position.estimates_eigenvalues(ksp):
@@ -265,14 +284,17 @@ class Lag:
         rescue.lent.give_back()
         reason = ksp.getConvergedReason()
         self._anew = reason < 0 and (reason != _MAX_IT or not upkeep.kept)
+        upkeep.deciding(perf_counter() - began)
         try:
             outcome = rescue.finish(ksp, b, x, None)
         finally:
             self._active, state.countdown = False, 0
+        began = perf_counter()
         self.undisturbed = None if outcome.rescued else upkeep.solving
         self._count(outcome)
         if not self.guarded and not reuses(pc) and (solves := upkeep.rule.rest()) and self._unattended.attached:
             self._unattended.rest(ksp, rescue, _RENEWED, solves)
+        upkeep.deciding(perf_counter() - began)
 
     def _resume(self) -> None:
         """Go on where fast.c has left a solve that isn't what it should be."""
@@ -291,7 +313,7 @@ class Lag:
             assert self._log is not None
             self._log.write(record)
 
-    def _count(self, outcome: Any) -> None:
-        record = self._upkeep.count(outcome, self._log is not None)
+    def _count(self, outcome: Any, last: bool = False) -> None:
+        record = self._upkeep.count(outcome, self._log is not None, last)
         if record is not None and self._log is not None:
             self._log.write(record)

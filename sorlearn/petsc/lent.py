@@ -12,7 +12,8 @@ from .borrowed import Borrowed
 from .lenience import Lenience
 from .usertest import outer_of, test_of
 
-_MAX_IT = int(PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT)
+#: What KSPs say at the limit of iterations; GCR the second.
+_AT_THE_LIMIT = tuple(map(int, (PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT, PETSc.KSP.ConvergedReason.CONVERGED_ITS)))
 #: Least relative tolerance that is asked for in order to pass another test.
 LEAST_RTOL = 1e-14
 
@@ -97,7 +98,7 @@ class Lent:
 
     def cut_off(self, ksp: Any) -> bool:
         """Whether that is why the solve has ended."""
-        return self.limited and int(ksp.getConvergedReason()) == _MAX_IT
+        return self.limited and int(ksp.getConvergedReason()) in _AT_THE_LIMIT
 
     def _give_back_tolerances(self, ksp: Any) -> None:
         has = tolerances.read(ksp)._asdict()  # what the user has set since, after an error, stays

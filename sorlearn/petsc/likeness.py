@@ -49,13 +49,18 @@ class Likeness:
             self._now = self._diagonal.duplicate()
         self._sum = self._look(P, self._diagonal)
 
-    def distance(self, P: Any) -> float | None:
+    def distance(self, P: Any, scaled: bool = False) -> float | None:
         """log of a lower bound to the condition number; infinite where a sign has changed.  Collective.
+
+        Parameters
+        ----------
+        scaled : bool
+            Whether a multiple is as unlike as log of its factor says, as it is in a part of a preconditioner.
 
         Returns
         -------
         float or None
-            0 for a multiple of the matrix; None where nothing can be compared.
+            0 for a multiple of the matrix, unless `scaled`; None where nothing can be compared.
         """
         if self._diagonal is None or not _readable(P):
             return None
@@ -64,7 +69,9 @@ class Likeness:
         low, high = float(self._now.min()[1]), float(self._now.max()[1])
         if total and self._sum:
             low, high = min(low, total / self._sum), max(high, total / self._sum)
-        return log(high / low) if low > 0.0 and high < inf else inf
+        if not (low > 0.0 and high < inf):
+            return inf
+        return max(log(high / low), abs(log(low)), abs(log(high))) if scaled else log(high / low)
 
     def _look(self, P: Any, diagonal: Any) -> float:
         """Put the diagonal into the vector; returns the sum of all entries, 0 where they cancel."""

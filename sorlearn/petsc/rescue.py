@@ -14,7 +14,7 @@ from petsc4py import PETSc
 from ..tuning.accuracy import FAILS, shortfall, worse_than_none
 from ..tuning.decision import Decision
 from ..tuning.record import Outcome, Verdict
-from . import position, tolerances
+from . import levels, position, tolerances
 from .clib import library
 from .eisenstat import Eisenstat
 from .lent import LEAST_RTOL, Lent
@@ -188,7 +188,8 @@ class Rescue:
         ksp.setErrorIfNotConverged(False)
         self.nested, self.omega = True, omega
         try:
-            (ksp.solveTranspose if transposed else ksp.solve)(b, x)
+            with levels.leaving(ksp, ksp):
+                (ksp.solveTranspose if transposed else ksp.solve)(b, x)
         finally:
             self.nested = False
             ksp.setErrorIfNotConverged(strict)

@@ -14,12 +14,25 @@ from ..tuning.lag import Renewal
 from ..tuning.record import Outcome
 from ..tuning.worth import Readings, Worth
 from .collective import Comm
+from .context import identity
 from .fast import State
 from .likeness import Likeness
 from .wrapped import Wrapped
 
+#: Where nobody says what came of a solve, a kept set-up that takes less than this share of what a fresh one took isn't
+#: trusted: what diverges ends soon.
+_TOO_CHEAP = 0.75
+#: Nor one for a matrix so unlike: a stationary outer method diverges with a part of its preconditioner that is off by a
+#: factor of two.
+_APART = 0.4
 _setting_up = PETSc.Log.Event("SorlearnSetUp")
 _looking = PETSc.Log.Event("SorlearnLook")
+
+
+def _version(pc: Any) -> tuple[Any, ...]:
+    """Which matrix it is, and in which state."""
+    P = pc.getOperators()[1]
+    return identity(P), P.stateGet()
 
 
 class Upkeep:
@@ -63,6 +76,9 @@ class Upkeep:
         self._decided, self._first = False, True  # for this matrix; the first solve with it
         self._distance: float | None = None
         self._given_up = 0
+        self._matrix: tuple[Any, ...] = ()  # the last one, and its version
+        self._telling = False  # what was applied since the last matrix tells how good the set-up is
+        self._own = 0.0  # seconds of deciding that haven't been counted
         self._began = self._settled = self.solving = 0.0
 
     @property
@@ -73,6 +89,11 @@ class Upkeep:
     @applications.setter
     def applications(self, applications: int) -> None:
         self._state.applications = applications
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a set-up."""
+        return bool(self._state.inner)
 
     def destroy(self) -> None:
         """Let go of what PETSc holds."""
@@ -87,10 +108,13 @@ class Upkeep:
         if self._check is not None:
             self._check(pc.getOperators()[1])
         began = perf_counter()
+        anew, self._state.inner = anew or not self.ready, None  # until it is set up, which may end in an error
         _setting_up.begin()
-        self.wrapped.set_up(pc, anew)
+        try:
+            self.wrapped.set_up(pc, anew)
+        finally:
+            _setting_up.end()
         self._state.inner = self.wrapped.pc.handle
-        _setting_up.end()
         self._readings.set_up = perf_counter() - began
         self.set_ups, self.setting_up = self.set_ups + 1, self.setting_up + self._readings.set_up
         self.rule.renewed()
@@ -98,18 +122,34 @@ class Upkeep:
         if self._looks():
             self._likeness.keep(pc.getOperators()[1])
 
-    def matrix_changed(self, pc: Any) -> None:
-        """Set up, or keep the set-up.  Collective."""
-        if self.wrapped.pc is None:
+    def matrix_changed(self, pc: Any, seen: bool, alone: bool) -> None:
+        """Set up, or keep the set-up.  Collective.
+
+        Parameters
+        ----------
+        seen : bool
+            Whether KSP says where a solve ends, and what came of it.
+        alone : bool
+            Whether nobody tests an answer.
+        """
+        self._matrix = _version(pc)
+        if not self.ready:
             self._comm = Comm(pc.comm)
             self.set_up(pc, anew=True)
             return
         self._first = self._decided = True
-        if self.rule.due(self._look(pc)):
+        distance = self._look(pc, not seen)
+        trusted = seen or not alone and self._telling and (distance is None or distance <= _APART)
+        if self.rule.due(distance, trusted):
             self.set_up(pc)
         else:
             self.kept = True
             self.wrapped.keep(pc)
+
+    def reuse(self, pc: Any) -> None:
+        """The application has said that the set-up stays, so that PETSc doesn't say when the matrix changes."""
+        self.kept, version = True, _version(pc)
+        self._first, self._matrix = self._first or version != self._matrix, version
 
     def solve_begins(self, pc: Any) -> None:
         """Another right-hand side may be reason enough to set up.  Collective."""
@@ -131,13 +171,13 @@ class Upkeep:
     def _looks(self) -> bool:
         return not self._every and self._worth.looks
 
-    def _look(self, pc: Any) -> float | None:
+    def _look(self, pc: Any, scaled: bool) -> float | None:
         """How unlike the matrix is to that of the set-up, where that is cheap."""
         self._distance = None
         if self._looks():
             began = perf_counter()
             _looking.begin()
-            self._distance = self._likeness.distance(pc.getOperators()[1])
+            self._distance = self._likeness.distance(pc.getOperators()[1], scaled)
             _looking.end()
             self._readings.look = perf_counter() - began
         return self._distance
@@ -182,8 +222,14 @@ class Upkeep:
         self.applications = 0
         return record
 
-    def count(self, outcome: Outcome | None, wanted: bool) -> LagRecord | None:
-        """Close a solve or, where nobody says when one ends, all since the last matrix.  Collective.
+    def deciding(self, seconds: float) -> None:
+        """It took so long to decide, and to keep track."""
+        self._own += seconds
+
+    def count(self, outcome: Outcome | None, wanted: bool, last: bool = False) -> LagRecord | None:
+        """Close a solve or, where nobody says when one ends, all since the last matrix.
+
+        Collective, but for the `last` before the set-up is let go of.
 
         Returns
         -------
@@ -191,13 +237,17 @@ class Upkeep:
             None unless it is wanted, and where no solve ended and nothing was applied.
         """
         rule = self.rule
+        if self._worth.usual:
+            self._tally.own(self._own / self._worth.usual)
+            self._own = 0.0
         if not self.applications:
             if outcome is None:
                 return None
             rule.passed_by()
             return self._record(outcome) if wanted else None
-        if not rule.age:
+        if not (rule.age or last):
             rule.worth = self._worth.agree(self._agreed(), float(self.applications))
+        self._telling = self.applications > 1 and not (self.kept and self._cost() < _TOO_CHEAP * rule.fresh)
         helpless = outcome is not None and outcome.failed and not outcome.worked
         whole = outcome is None or not outcome.rescued or outcome.worked > 0.0
         rule.spent(self._cost(), kept=self.kept, first=self._first, whole=whole and not helpless)

@@ -89,8 +89,9 @@ class Tally:
     spent : float
         What solves and set-ups have cost.
     least, most : float
-        What was saved against a set-up for every matrix: as if the solves with kept set-ups had taken as much as the
-        last one with a fresh set-up, but none more than it took, and as if keeping had cost no application.
+        What was saved against a set-up for every matrix, after what deciding took: as if the solves with kept set-ups
+        had taken as much as those with fresh ones before and after them, the cheaper of the two, but none more than it
+        took; and as if keeping had cost no application.
     rescued : int
         Solves with a kept set-up that were given up or failed, and ended with a fresh one.
     """
@@ -113,6 +114,16 @@ class Tally:
         """A solve spared a set-up, and took so much more than one with a fresh set-up."""
         self.least += worth - max(excess, 0.0)
         self.most += worth
+
+    def dearer(self, cost: float) -> None:
+        """Solves with kept set-ups took so much more beyond those with fresh ones than was thought."""
+        self.least -= cost
+
+    def own(self, cost: float) -> None:
+        """Deciding took so much."""
+        self.spent += cost
+        self.least -= cost
+        self.most -= cost
 
     def gave_up(self, cost: float) -> None:
         """A solve was given up after so many applications."""

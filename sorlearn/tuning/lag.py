@@ -19,6 +19,27 @@ from .distances import Distances
 EXCESS = 1.5
 #: Most solves that are all set up for, after a failure that a fresh set-up didn't repair.
 LONGEST_WAIT = 1024
+#: A set-up that takes this share of what solves with the last one have is made to see what they take now: where all
+#: costs the same, the average says nothing.  So much less where the one before had found nothing new, down to a least.
+LOOK, AGAIN, SELDOM = 0.02, 0.5, 0.01
+#: What is new: solves with kept set-ups take less than this share of what those with the one before took.
+NEW = 0.9
+
+
+class _Since:
+    """Solves with kept set-ups since the last one with a fresh set-up: how many, and what they took."""
+
+    def __init__(self) -> None:
+        self.solves, self.total, self._excess = 0, 0.0, 0.0
+
+    def kept(self, cost: float, fresh: float) -> None:
+        """One took so much, and the last with a fresh set-up before it so much."""
+        self.solves, self.total = self.solves + 1, self.total + cost
+        self._excess += max(cost - fresh, 0.0)
+
+    def beyond(self, fresh: float) -> float:
+        """What they took beyond as many with a fresh set-up, where that is more than was thought."""
+        return max(self.total - self.solves * fresh - self._excess, 0.0)
 
 
 class Renewal:
@@ -53,6 +74,8 @@ class Renewal:
         self._wait, self._backoff = 0, 1
         self._rested = False  # the last solve wasn't asked for
         self._unused = False  # the set-up
+        self._share, self._usual = LOOK, 0.0  # the latter of solves with the last set-up, where it was kept
+        self._since = _Since()
 
     @property
     def waits(self) -> bool:
@@ -61,13 +84,15 @@ class Renewal:
 
     # -- before a solve
 
-    def due(self, distance: float | None = None) -> bool:
+    def due(self, distance: float | None = None, noticed: bool = True) -> bool:
         """Whether to set up before the coming solve.
 
         Parameters
         ----------
         distance : float, optional
             How unlike the matrix is to the one that was set up for; 0 for a multiple of it.
+        noticed : bool
+            Whether what solves take tells how good the set-up is.
         """
         self._distances.look(distance)
         if self._wait:
@@ -78,13 +103,13 @@ class Renewal:
         if self._rested:  # the distance is one to another matrix
             self._rested = False
             return True
-        if self._unused:  # what solves with it take isn't known
+        if self._unused or not noticed:  # what solves with it take isn't known
             return True
         dear = self._expected() > (self.worth + self._total) / self.age
         trial = self._distances.from_fresh
         due = (not trial or self._credit.put_off(self._anew) > 0) if dear else self._credit.used_up
         self._credit.dear = self._credit.dear + 1 if dear and due else 0
-        return due
+        return due or not trial and self.worth < self._share * self._total
 
     @property
     def _anew(self) -> float:
@@ -154,7 +179,13 @@ class Renewal:
             self.tally.kept(self.worth * first, cost - self.fresh)
             self._credit.kept(self.worth * first + self.fresh - cost, self._distances.from_fresh)
             self._distances.remember(cost - self.fresh)
+            self._since.kept(cost, self.fresh)
         elif whole:
+            if self._since.solves:
+                usual, self._usual = self._usual, self._since.total / self._since.solves
+                self._share = LOOK if self._usual < NEW * usual else max(AGAIN * self._share, SELDOM)
+                self.tally.dearer(self._since.beyond(cost))
+                self._since = _Since()
             self.fresh = cost
         if self._unused:
             self._paid()

@@ -78,13 +78,15 @@ class Worth:
     ----------
     of_first : float
         Applications that the first one of a solve with a kept set-up is worth.
+    usual : float
+        Seconds of an application; 0 before the first reading.
     """
 
     def __init__(self) -> None:
         self._set_ups: deque[float] = deque(maxlen=REMEMBERED)
         self._each: deque[float] = deque(maxlen=REMEMBERED)
         self._agreed = 0
-        self.of_first, self.looks = 1.0, True
+        self.of_first, self.looks, self.usual = 1.0, True, 0.0
 
     def agree(self, readings: Sequence[float], fresh: float) -> float:
         """What a set-up is worth, by the largest readings of all ranks.
@@ -100,7 +102,7 @@ class Worth:
             self._set_ups.clear()
         self._set_ups.append(set_up if self._agreed > 1 else FIRST * set_up)
         self._each.append(max(each, _CLOCK))
-        usual = _believed(self._each)
+        self.usual = usual = _believed(self._each)
         worth = _believed(self._set_ups) / usual
         if first:
             self.of_first = first / usual

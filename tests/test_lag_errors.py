@@ -1,0 +1,272 @@
+"""What a kept set-up must not cost: answers nobody tests, solves cut off, errors of set-ups, places inside others."""
+
+from __future__ import annotations
+
+import pytest
+from petsc4py import PETSc
+from systems import fill, laplacian, random_rhs, solver, true_residual
+from test_lag import context, lagged, plain
+
+from sorlearn.petsc import lag
+from sorlearn.petsc.wrapped import Wrapped
+from sorlearn.records.lag import Tally
+from sorlearn.tuning.lag import Renewal
+from sorlearn.tuning.registry import kin
+
+pytestmark = pytest.mark.both_ways
+N = 16
+ILU = "-pc_type bjacobi -sub_pc_type ilu"
+LU = "-pc_type redundant -redundant_pc_type lu"
+LAG = {"pc_type": "python", "pc_python_type": "sorlearn.Lag", "lag_pc_type": "redundant"}
+
+
+def unlike(steps=6):
+    """Shifts of matrices each of which has little to do with the one before."""
+    return [-(10.0 ** (step - 3)) for step in range(steps)]
+
+
+@pytest.fixture
+def worth_hundred(monkeypatch):
+    """Set-ups that nobody would make for a solve, whatever the clocks say."""
+    monkeypatch.setattr("sorlearn.tuning.worth.Worth.agree", lambda self, readings, fresh: 100.0)
+
+
+@pytest.mark.parallel(1, 2)
+@pytest.mark.parametrize("options", [
+    {"ksp_type": "preonly"},
+    {"ksp_type": "richardson", "ksp_norm_type": "none", "ksp_max_it": 3},
+])  # fmt: skip
+def test_where_nobody_tests_an_answer_every_matrix_is_set_up_for(worth_hundred, options):
+    A = laplacian(N)
+    ksp = lagged(A, LU, **options)
+    for shift in unlike():
+        fill(A, N, shift)
+        ksp.setOperators(A)
+        for seed in range(2):
+            b, x = random_rhs(A, seed)
+            ksp.solve(b, x)
+            assert true_residual(A, b, x) < 1e-10
+    assert context(ksp).position.startswith("but not here, where nobody tests an answer: ")
+    ksp.reset()
+    assert (context(ksp).tally.set_ups, context(ksp).tally.solves) == (6, 6)
+
+
+@pytest.mark.parallel(1, 2)
+def test_nonlinear_solvers_whose_ksp_applies_once(worth_hundred):
+    """A direct solver for each Newton step: as many steps as natively."""
+    steps = []
+    for kind in ({"pc_type": "redundant"}, LAG):
+        prefix = f"once{len(steps)}_"
+        for name, value in {"ksp_type": "preonly", **kind}.items():
+            PETSc.Options()[prefix + name] = value
+        A = laplacian(N)
+        x, f = A.createVecs()
+        J = A.duplicate(copy=True)
+
+        def residual(snes, x, f, A=A):
+            A.mult(x, f)
+            y = x.duplicate()
+            x.copy(y)
+            y.exp()
+            f.axpy(3.0, y)
+            f.shift(-4.0)
+
+        def jacobian(snes, x, J, P, A=A):
+            A.copy(P, structure=PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
+            y = x.duplicate()
+            x.copy(y)
+            y.exp()
+            y.scale(3.0)
+            diagonal = A.getDiagonal()
+            diagonal.axpy(1.0, y)
+            P.setDiagonal(diagonal)
+            P.assemble()
+
+        snes = PETSc.SNES().create()
+        snes.setOptionsPrefix(prefix)
+        snes.setFunction(residual, f)
+        snes.setJacobian(jacobian, J)
+        snes.setTolerances(rtol=1e-12, atol=1e-10)
+        snes.setFromOptions()
+        snes.solve(None, x)
+        assert snes.getConvergedReason() > 0
+        steps.append(snes.getIterationNumber())
+    assert steps[0] == steps[1] > 1
+
+
+def test_gcr_calls_its_limit_converged(worth_hundred):
+    """A solve that is cut off there isn't taken for an answer."""
+    A = laplacian(40)
+    ksp = lagged(A, "-pc_type ilu -pc_factor_levels 2", ksp_type="gcr", ksp_rtol=1e-6)
+    cut = 0
+    for seed in range(24):
+        fill(A, 40, shift=-1000.0 if seed // 4 % 2 == 0 else -0.01)
+        ksp.setOperators(A)
+        if seed and context(ksp)._upkeep.rule.age:
+            context(ksp)._upkeep.rule.limit = lambda: 5.0
+        b, x = random_rhs(A, seed)
+        ksp.solve(b, x)
+        cut = context(ksp).tally.rescued
+        assert true_residual(A, b, x) < 1.5e-6
+    assert cut
+
+
+def test_gcr_in_the_guarded_solver():
+    A = laplacian(50)
+    for i in range(2500):
+        A.setValue(i, i, 5.5)
+        if i % 50:
+            A.setValue(i, i - 1, -2.5)
+    A.assemble()
+    ksp = solver(A, "guarded_gcr_", ksp_type="python", ksp_python_type="sorlearn.KSP", sorlearn_ksp_type="gcr",
+                 ksp_rtol=1e-6, pc_sorlearn_learner="tsallis_inf")  # fmt: skip
+    for seed in range(80):
+        b, x = random_rhs(A, seed)
+        ksp.solve(b, x)
+        assert true_residual(A, b, x) < 1.5e-6
+
+
+def test_a_set_up_from_dear_times_goes_when_all_gets_easy():
+    """Solves that take 26 with it, and 4 with a fresh one: nothing rises, so that the average alone says nothing."""
+    tally = Tally()
+    rule, total, fresh = Renewal(0, tally), 0.0, 61.0
+    set_up_in_easy_times = False
+    for solve in range(400):
+        easy = solve >= 20
+        rule.worth = 2.0
+        kept = solve and not rule.due()
+        if not kept:
+            rule.renewed()
+            total += 2.0
+            set_up_in_easy_times |= easy
+        fresh = 4.0 if easy else 61.0
+        cost = (fresh if set_up_in_easy_times else 26.0) if easy else fresh
+        rule.spent(cost, kept=bool(kept))
+        total += cost
+    each = 20 * 63.0 + 380 * 6.0
+    assert total < each
+    assert tally.least <= each - total + 1e-9
+
+
+def test_deciding_counts_in_what_was_saved():
+    tally = Tally()
+    for _ in range(10):
+        tally.solved(10.0)
+        tally.kept(5.0, 1.0)
+    assert "29 % of the time saved (at most 33 %)" in tally.summary("")
+    tally.own(20.0)
+    assert "14 % of the time saved (at most 20 %)" in tally.summary("")
+    tally.own(30.0)
+    assert "between -7 and 0 % of the time saved" in tally.summary("")
+
+
+@pytest.mark.parametrize("bad", [0, 3, 12])
+@pytest.mark.parametrize("rests", [False, True])
+def test_an_error_of_a_set_up_leaves_nothing_half_made(monkeypatch, bad, rests):
+    """The application catches it, mends the matrix and goes on, as it could natively."""
+    seed, outcomes = 0, []
+    if bad:  # at 0 the rule has never heard of a set-up
+        monkeypatch.setattr("sorlearn.tuning.lag.Renewal.due", lambda self, *_: rests or seed == bad)
+    if rests:
+        monkeypatch.setattr("sorlearn.tuning.lag.Renewal.rest", lambda self: 5)
+    for make in (plain, lagged):
+        ksp, found = None, []
+        for seed in range(20):
+            A = PETSc.Mat().createAIJ([N, N], nnz=3, comm=PETSc.COMM_SELF)
+            for i in range(N):
+                if not (seed == bad and i == N // 2):
+                    A[i, i] = 2.0 + 0.01 * seed
+                for j in (i - 1, i + 1):
+                    if 0 <= j < N:
+                        A[i, j] = -1.0
+            A.assemble()
+            if ksp is None:
+                ksp = make(A, "-pc_type ilu", ksp_type="gmres")
+            ksp.setOperators(A)
+            b, x = A.createVecs()
+            b.set(1.0)
+            try:
+                ksp.solve(b, x)
+                found.append((ksp.getConvergedReason(), ksp.getIterationNumber()))
+            except PETSc.Error:
+                found.append("error")
+        outcomes.append(found)
+    native, ours = outcomes
+    assert native.count("error") == 1
+    assert [outcome == "error" or outcome[0] for outcome in native] == [
+        outcome == "error" or outcome[0] for outcome in ours]  # fmt: skip
+
+
+def test_errors_in_repairs_leave_no_solve_under_way(monkeypatch):
+    """Three of them, where PETSc would refuse all solves after the second."""
+    A = laplacian(N)
+    ksp = lagged(A, "-pc_type ilu", ksp_type="cg", ksp_rtol=1e-10)
+    make, errors = Wrapped.set_up, []
+
+    def fails(self, outer, anew):
+        raise ValueError("no memory")
+
+    for seed in range(9):
+        rule = context(ksp)._upkeep.rule
+        monkeypatch.setattr(rule, "due", lambda *_: False)
+        monkeypatch.setattr(rule, "limit", lambda: 2.0)
+        fill(A, N, shift=-0.5 - 0.01 * seed)
+        ksp.setOperators(A)
+        fault = seed in (2, 4, 6)
+        monkeypatch.setattr(Wrapped, "set_up", fails if fault else make)
+        try:
+            ksp.solve(*random_rhs(A, seed))
+            assert ksp.getConvergedReason() > 0
+        except (PETSc.Error, ValueError):
+            errors.append(seed)
+    assert errors == [2, 4, 6]
+
+
+@pytest.mark.parallel(1, 2)
+def test_a_part_of_a_preconditioner_follows_its_matrix(worth_hundred):
+    """Richardson's iteration around it diverges, after few applications, where it is off by a factor of two."""
+    A = laplacian(N)
+    A.setBlockSize(2)
+    block = {}
+    for field in (0, 1):
+        stem = f"fieldsplit_{field}_"
+        block |= {stem + name: value for name, value in LAG.items()}
+    ksp = plain(A, "-pc_type fieldsplit -pc_fieldsplit_type multiplicative", ksp_type="richardson", **block)
+    for seed in range(30):
+        fill(A, N, shift=-8.0, scale=(1.0 if seed < 5 else 10.0) * (1.0 + 1e-3 * seed))
+        ksp.setOperators(A)
+        b, x = random_rhs(A, seed)
+        ksp.solve(b, x)
+        assert ksp.getConvergedReason() > 0
+        assert true_residual(A, b, x) < 1e-3
+    for sub in ksp.getPC().getFieldSplitSubKSP():
+        assert 1 < context(sub).tally.set_ups < 15
+
+
+def test_what_the_application_reuses_itself_is_counted(worth_hundred):
+    """PETSc doesn't say there that the matrix has changed."""
+    A = laplacian(N)
+    ksp = lagged(A, LU, ksp_type="gmres")
+    for seed in range(30):
+        fill(A, N, shift=-0.5 - 0.001 * seed)
+        ksp.setOperators(A)
+        ksp.solve(*random_rhs(A, seed))
+        ksp.getPC().setReusePreconditioner(True)
+    tally = context(ksp).tally
+    assert tally.set_ups == 1
+    assert tally.most == pytest.approx(29 * 100.0, rel=0.2)
+
+
+def test_solves_of_contexts_that_are_made_anew_are_counted():
+    """PETSc sets the options of several blocks a process again at each set-up."""
+    A = laplacian(N)
+    ksp = plain(A, "-pc_type bjacobi -pc_bjacobi_blocks 4 -sub_pc_type python -sub_pc_python_type sorlearn.Lag "
+                "-sub_lag_pc_type ilu -sub_lag_summary 1", ksp_type="gmres")  # fmt: skip
+    for seed in range(5):
+        fill(A, N, shift=-0.5 - 0.1 * seed)
+        ksp.setOperators(A)
+        ksp.solve(*random_rhs(A, seed))
+    name = kin(f"{ksp.getOptionsPrefix()}sub_")
+    ksp.destroy()
+    tally = lag._tallies[name]
+    assert tally.solves == tally.set_ups >= 5 * 4
