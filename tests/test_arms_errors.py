@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from math import log
+
 import pytest
-from armed import N, arms_of, force, python_pc, rule_of, solve, with_arms
+from armed import BLOCKS, N, arms_of, force, python_pc, rule_of, solve, with_arms
 from petsc4py import PETSc
-from systems import fill, laplacian, random_rhs, true_residual, user_test
+from systems import fill, from_options, laplacian, random_rhs, true_residual, user_test
 from test_ksp import trying
 
+from sorlearn.errors import OptionError
+from sorlearn.learners import NO_CONTEXT
 from sorlearn.petsc import delegate, fast
 from sorlearn.petsc.rescue import keeps_guess
 from sorlearn.records.arms import Tally
+from sorlearn.tuning.arms import Rule
+from sorlearn.tuning.clocks import Paces
+from sorlearn.tuning.play import Played
 
 RIGHT = {"ksp_pc_side": "right", "ksp_norm_type": "unpreconditioned", "ksp_rtol": 1e-6}
 
@@ -150,3 +157,98 @@ def test_the_guarded_solver_s_answers_pass_after_one_was_gone_on_with():
         b, x = solve(ksp, seed)
         assert true_residual(A, b, x) <= 1.5e-6
     assert user_test(ksp, b, x) <= 1.5
+
+
+@pytest.mark.parametrize("ksp_type", ["cg", "gmres"])
+def test_extreme_singular_values(ksp_type):
+    """KSPs make room for them when they are set up, which is before an arm solves."""
+    A = laplacian(N)
+    ksp, found = with_arms(A, "sor,jacobi", ksp_type), []
+    for at_first in (False, True):  # of an arm that has solved already, or not
+        ksp.setComputeSingularValues(at_first)
+        for arm in (0, 1):
+            solve(ksp)
+            force(ksp, arm=arm)
+            solve(ksp)
+            assert ksp.getConvergedReason() > 0
+        if at_first:
+            found.append(ksp.computeExtremeSingularValues())
+    (largest, least), = found
+    assert 0.5 < largest < 2.5 and 0.0 < least < 0.2  # of what the last arm to solve has seen of M⁻¹A
+
+
+@pytest.mark.parallel(1, 2)
+@pytest.mark.parametrize(("rtol", "atol"), [(1e-6, 1e-4), (0.0, 1e-6), (1e-5, 1e-50)])
+@pytest.mark.parametrize("norm", ["unpreconditioned", "preconditioned"])
+def test_going_on_where_rtol_is_of_the_first_residual(rtol, atol, norm):
+    """It is that of an answer there, which mustn't loosen what else was asked for."""
+    A = laplacian(N, -0.01)
+    asked = {"ksp_rtol": rtol, "ksp_atol": atol, "ksp_norm_type": norm,
+             "ksp_converged_use_initial_residual_norm": None}  # fmt: skip
+    ksp = with_arms(A, "sor,blocks", **BLOCKS, sorlearn_blocks_ksp_type="preonly", **asked)
+    for seed in range(8):
+        solve(ksp, seed)
+    for seed in range(8):
+        force(ksp, arm=1)
+        b, x = solve(ksp, seed)
+        assert ksp.getConvergedReason() > 0
+        test = user_test(ksp, b, x)
+        assert test <= 1.5
+
+
+def test_a_clock_s_single_accident_in_a_batch_counts_no_more_than_alone():
+    """One solve in which the process stood still, looked at or among 64 that nobody did."""
+    alone, batches = Paces(), Paces()
+    for _ in range(30):
+        for _ in range(64):
+            alone.note(5e-6, 10)
+        batches.note(5e-6, 10, 64)
+    alone.note(5e-3, 10)
+    batches.note(5e-6 + 50e-3 / 64 / 10, 10, 64)
+    assert alone.at(log(10)) == batches.at(log(10)) == 5e-6
+
+
+def test_what_another_arm_has_to_do_counts_where_answers_fail():
+    """An arm that doesn't iterate can't be told to solve further."""
+    rule, plays = Rule(["sor", "jacobi"], 0.04), []
+    for _ in range(400):
+        play = rule.choose(NO_CONTEXT)
+        plays.append(int(play.arm))
+        played = Played(20, 2e-3) if not play.arm else Played(1, 1e-4, rest=2e-3, lacks=2.0)
+        rule.note(played, 1e-6)
+    assert plays.count(1) < 20
+
+
+@pytest.mark.parallel(1, 2)
+def test_the_preconditioner_outside_a_solve_is_that_of_the_matrix_at_hand():
+    A, B, lengths = laplacian(N), laplacian(N, -1.0), []
+    for arms in ("sor,blocks", "blocks,sor"):
+        ksp = with_arms(A, arms, **BLOCKS, pc_sorlearn_learner="fixed")
+        for matrix in (A, B) if arms.startswith("sor") else (A,):  # the other is kept
+            ksp.setOperators(matrix)
+            ksp.setUp()
+            b, x = random_rhs(A)
+            ksp.getPC().apply(b, x)
+            plain = from_options(matrix, f"plain{arms[0]}_")
+            plain.getPC().setType("sor" if arms.startswith("sor") else "bjacobi")
+            plain.setUp()
+            y = x.duplicate()
+            plain.getPC().apply(b, y)
+            y.axpy(-1.0, x)
+            lengths.append(y.norm() / x.norm())
+            solve(ksp)
+    assert max(lengths) < 1e-12
+
+
+@pytest.mark.parametrize("arms", [None, "sor,jacobi"])
+def test_a_guarded_solver_in_another_one_is_refused(arms):
+    own = {"sorlearn_ksp_type": "python", "sorlearn_ksp_python_type": "sorlearn.KSP",
+           "sorlearn_sorlearn_ksp_type": "cg"}  # fmt: skip
+    options = {"ksp_type": "python", "ksp_python_type": "sorlearn.KSP", **own}
+    database = PETSc.Options("nested_")
+    for name, value in {**options, **({"sorlearn_sorlearn_arms": arms} if arms else {})}.items():
+        database[name] = value
+    with pytest.raises((OptionError, PETSc.Error)) as raised:
+        from_options(laplacian(N), "nested_")
+    error = raised.value.__cause__ if isinstance(raised.value, PETSc.Error) else raised.value
+    assert "remedy: -nested_sorlearn_ksp_type cg" in str(error)

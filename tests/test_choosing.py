@@ -249,15 +249,21 @@ def test_the_advice_counts_all_solves():
     assert since > 0 == rule._lately.solves and tally.alone[1][0] > before
 
 
-def test_the_advice_has_the_options_that_an_arm_had():
-    """Its own before those that it shares with the others."""
+def test_the_advice_has_the_options_that_an_arm_had(capfd):
+    """Its own before those that it shares with the others; not those that arms take from the solver around them."""
     ksp = with_arms(laplacian(N), "sor,blocks", **BLOCKS, sorlearn_ksp_type="gmres", sorlearn_ksp_gmres_restart=5,
-                    sorlearn_ksp_rtol=1e-3, sorlearn_blocks_ksp_rtol=1e-4)  # fmt: skip
+                    sorlearn_blocks_ksp_gmres_restart=7, sorlearn_blocks_ksp_rtol=1e-4, sorlearn_blocks_lag_solves=3,
+                    sorlearn_blocks_ksp_max_it=2)  # fmt: skip
     solve(ksp, 0)
     sor, blocks = arms_of(ksp).choosing.session.tally.words
     prefix = ksp.getOptionsPrefix()
-    assert sor.endswith(f" -{prefix}ksp_gmres_restart 5 -{prefix}ksp_rtol 0.001")
-    assert blocks.endswith(f" -{prefix}ksp_gmres_restart 5 -{prefix}ksp_rtol 0.0001")
+    assert sor.endswith(f" -{prefix}ksp_gmres_restart 5")
+    assert blocks.endswith(f" -{prefix}lag_solves 3 -{prefix}ksp_gmres_restart 7")
+    said = capfd.readouterr().err
+    for option in ("rtol", "max_it"):
+        assert f"-{prefix}sorlearn_blocks_ksp_{option} has no effect" in said
+        assert f"remedy: -{prefix}ksp_{option}" in said
+    assert "gmres_restart" not in said
     assert all(words.startswith(f"-{prefix}ksp_type gmres ") for words in (sor, blocks))
     ksp.destroy()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import log10
 from typing import Any, NamedTuple
 
 from petsc4py import PETSc
@@ -137,12 +136,12 @@ class Answers:
         safe, answer, none = self._arms[0], x.duplicate(), worse_than_none(verdict, solver.given.rtol)
         x.copy(answer)
         # PETSc may measure against the first residual, which is the answer's now
-        tighten = verdict.lacks + log10(solver.given.rtol) if test_of(solver.outer).from_initial else 0.0
+        rtol = min(10.0**-verdict.lacks, 0.5) if test_of(solver.outer).from_initial else None
         safe.rest(safe.omega_safe if isinstance(safe, TunedArm) else None)
         try:
             iterations, reason = 0, -1
             if not none:
-                more = self._again(solver, safe, b, x, guess, tighten=tighten)
+                more = self._again(solver, safe, b, x, guess, rtol=rtol)
                 iterations, reason = more.iterations, more.reason
             if reason < 0:
                 more = self._anew(solver, safe, b, x, guess)

@@ -57,6 +57,9 @@ class Arm(ABC):
         """Have a set-up for the matrix at hand, or one that is kept; raises what PETSc has against it."""
         if self._timed:
             self._timed.undisturbed = None
+        if (wanted := outer.getComputeSingularValues()) != self.ksp.getComputeSingularValues():
+            self.ksp.reset()  # what it takes is made in KSPSetUp
+            self.ksp.setComputeSingularValues(wanted)
         self.ksp.setOperators(*outer.getOperators())
         self.pc.setReusePreconditioner(reuses(outer.getPC()))
         dm = outer.getPC().getDM()  # a KSP would make one
@@ -223,7 +226,8 @@ class EisenstatArm(Arm):
         self._tuner.apply_safe(P, r, z)
 
     def words(self, prefix: str) -> str:
-        return f"-{prefix}pc_type eisenstat -{prefix}pc_eisenstat_omega {self._omega:.3g}"
+        learned = f"-{prefix}pc_type python -{prefix}pc_python_type sorlearn.PC"
+        return f"{learned} -{prefix}pc_sorlearn_pc_type eisenstat"
 
 
 class KeptArm(Arm):
@@ -274,7 +278,7 @@ class KeptArm(Arm):
         for option, value in sorted(PETSc.Options().getAll().items()):
             rest = option[len(self._own) :]
             if option.startswith(self._own) and not rest.startswith("ksp_") and rest != "pc_type":
-                text += f" -{prefix}lag_{rest} {value or ''}".rstrip()
+                text += f" -{prefix}{'' if rest.startswith('lag_') else 'lag_'}{rest} {value or ''}".rstrip()
         return text
 
 

@@ -34,6 +34,11 @@ _OF_ONE_RANK = ("icc", "ilu")
 #: KSP types for symmetric matrices.
 _SYMMETRIC_KSPS = ("cg", "minres", "fcg", "pipecg", "groppcg", "cgne", "symmlq", "cr", "pipecr")
 
+#: Options of KSPs in which arms follow the solver that the application knows; beginnings of those that are no part of
+#: a configuration.
+_FOLLOWED = ("rtol", "atol", "divtol", "max_it", "norm_type", "pc_side", "initial_guess_nonzero")
+_ASIDE = ("type", "monitor", "view", "converged", "convergence_test", "error_if_not_converged", "reuse_preconditioner")
+
 
 class Arms:
     """Solves with one of its arms, the safe one first, and repairs what another leaves.
@@ -88,6 +93,10 @@ class Arms:
             return
         keep_first_residual(arm.ksp)
         self.all.append(arm)
+        own = PETSc.Options(f"{self._prefix}sorlearn_{name}_")
+        for option in (option for option in _FOLLOWED if own.hasName(f"ksp_{option}")):
+            once(PETSc.COMM_WORLD, self._prefix, f"-{own.prefix}ksp_{option} has no effect, as arms solve what "
+                 f"they are asked to; remedy: -{self._prefix}ksp_{option}")  # fmt: skip
 
     def _leave_out(self, name: str, error: BaseException) -> str:
         """Say once, if at all, that an arm isn't there or refuses the matrix, and why; returns what that is."""
@@ -116,7 +125,7 @@ class Arms:
         for stem in (f"{prefix}sorlearn_ksp_", f"{prefix}sorlearn_{arm.name}_ksp_"):  # all arms', its own
             database = PETSc.Options().getAll().items()
             given |= {option[len(stem) :]: value for option, value in database if option.startswith(stem)}
-        given.pop("type", None)
+        given = {option: given[option] for option in given if not option.startswith((*_FOLLOWED, *_ASIDE))}
         text = f"-{prefix}ksp_type {arm.ksp.getType()} {arm.words(prefix)}"
         return text + "".join(f" -{prefix}ksp_{option} {given[option] or ''}".rstrip() for option in sorted(given))
 
@@ -236,7 +245,7 @@ class Arms:
         return self._held is not None
 
     def _run(self, solver: Any, arm: Arm, b: Any, x: Any, *, limit: int = 0, tighten: float = 0.0,
-             nonzero: bool | None = None) -> Ended:  # fmt: skip
+             rtol: float | None = None, nonzero: bool | None = None) -> Ended:  # fmt: skip
         """Solve with this arm, from x if `nonzero`; what it can't do leaves it out, unless it is the safe one."""
         began, (set_ups, spent) = perf_counter(), arm.set_ups
         self._use(arm)
@@ -247,7 +256,8 @@ class Arms:
                 arm.set_up(solver.outer)
             limit, there = min(filter(None, (limit, arm.limit)), default=0), arm.set_ups[1]
             with arm.solving(b), unlocking(b, x) if other else nullcontext():
-                cut = solver.solve_with(arm.ksp, b, x, limit=limit, tighten=tighten, nonzero=nonzero, may_refuse=other)
+                cut = solver.solve_with(arm.ksp, b, x, limit=limit, tighten=tighten, rtol=rtol, nonzero=nonzero,
+                                        may_refuse=other)  # fmt: skip
             iterations, reason = arm.ksp.getIterationNumber(), arm.ksp.getConvergedReason()
             more, now = arm.set_ups
             took, goes_by = solver.seconds - (now - there), self._goes_by(solver, arm)

@@ -83,7 +83,7 @@ class Heard:
     def cuts(self, inner: Any) -> bool:
         """Whether the inner KSP's solve, which has ended, was cut off."""
         if self._tests[inner.handle] == "cut":
-            self._cut = inner.getConvergedReason() == _ENOUGH
+            self._cut = inner.getConvergedReason() == _ENOUGH and inner.getIterationNumber() >= self._limit
         return self._cut
 
     def says_the_same(self, inner: Any) -> bool:

@@ -23,7 +23,9 @@ class InUse:
         self._solver = solver
 
     def setUp(self, pc: Any) -> None:
-        """Each arm sets itself up."""
+        """Each arm sets itself up; the one in use may be applied before it solves."""
+        if self._solver.arms is not None:
+            self._solver.arms.in_use.pc.setOperators(*pc.getOperators())
 
     def destroy(self, pc: Any) -> None:
         """The end of the PC, or of its Python context."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from petsc4py import PETSc
 
+from ..errors import OptionError
 from ..options import ArmSettings
 from ..tuning.repeat import FOR_GOOD
 from . import alive, delegate, reading, say, tolerances, usertest
@@ -72,6 +73,9 @@ class KSP:
                 pc.setPythonContext(PC())
                 pc.setFromOptions()
             self.inner = new_inner(ksp, pc)
+            if self.inner.getType() == "python" and isinstance(self.inner.getPythonContext(), KSP):
+                raise OptionError(f"-{prefix}sorlearn_ksp_type python: a guarded solver can't be in another one; "
+                                  f"remedy: -{prefix}sorlearn_ksp_type cg, gmres, ...")  # fmt: skip
         delegate.copy_norms(self.inner, ksp)
         delegate.stand_for(ksp, self.inner)
         self._turns.attach(ksp)
@@ -164,7 +168,8 @@ class KSP:
         ksp.setConvergedReason(self.inner.getConvergedReason())
 
     def solve_with(self, inner: Any, b: Any, x: Any, *, limit: int = 0, tighten: float = 0.0,
-                   nonzero: bool | None = None, may_refuse: bool = False) -> bool:  # fmt: skip
+                   rtol: float | None = None, nonzero: bool | None = None, may_refuse: bool = False
+                   ) -> bool:  # fmt: skip
         """Run an inner KSP for the outer one; returns whether it was cut off.  Collective.
 
         Parameters
@@ -173,6 +178,8 @@ class KSP:
             Iterations after which it is cut off; 0 for no limit.
         tighten : float
             Decimal digits by which the user's tolerances are tightened.
+        rtol : float, optional
+            In place of the user's.
         nonzero : bool, optional
             Whether to begin with what is in x; as the user has it where it isn't given.
         may_refuse : bool
@@ -180,7 +187,7 @@ class KSP:
         """
         self.inner = inner
         delegate.hand_to(self.outer, inner)
-        self._hand_on(inner, limit, tighten, self.outer.guess_nonzero if nonzero is None else nonzero)
+        self._hand_on(inner, limit, tighten, rtol, self.outer.guess_nonzero if nonzero is None else nonzero)
         usertest.outer_of[inner.handle] = self.outer.handle
         began = perf_counter()
         try:
@@ -193,7 +200,7 @@ class KSP:
         delegate.set_residual_norm(self.outer, inner.getResidualNorm())  # where PETSc's own test has shown nothing
         return self.heard.cuts(inner)
 
-    def _hand_on(self, inner: Any, limit: int, tighten: float, nonzero: bool) -> None:
+    def _hand_on(self, inner: Any, limit: int, tighten: float, rtol: float | None, nonzero: bool) -> None:
         """Settings that the user may have changed; PETSc doesn't call setUp for them."""
         ksp, scale = self.outer, 10.0**-tighten
         inner.setOperators(*ksp.getOperators())
@@ -202,7 +209,7 @@ class KSP:
         inner.setComputeSingularValues(ksp.getComputeSingularValues())
         delegate.copy_curvature(ksp, inner)
         inner.setInitialGuessNonzero(nonzero)
-        given = self.given
+        given = self.given if rtol is None else self.given._replace(rtol=rtol)
         if tighten:
             given = given._replace(rtol=given.rtol * scale, atol=given.atol * scale)
         tolerances.write(inner, *given._replace(max_it=self.heard.put_to(inner, limit, given.max_it)))

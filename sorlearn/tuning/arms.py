@@ -22,6 +22,7 @@ import numpy as np
 from ..errors import StateError
 from ..learners import Context
 from ..learners.state import Remembers
+from .accuracy import FAILS
 from .arm import NOISE, RECENT, Arm, basis
 from .budget import Budget
 from .expected import Expected, Situation, expect
@@ -230,7 +231,10 @@ class Rule(Remembers):
         arm.count_set_ups(played, again, solves)
         if played.lacks is not None:
             arm.judged(played.lacks, solves)
-        each = played._replace(iterations=played.iterations / max(solves, 1), seconds=played.seconds / max(solves, 1))
+        took = played.seconds
+        if played.lacks is not None and played.lacks > FAILS:
+            took += played.rest  # an arm that doesn't iterate can't be told to solve further
+        each = played._replace(iterations=played.iterations / max(solves, 1), seconds=took / max(solves, 1))
         if each.iterations:
             arm.pace.note(each.seconds / (each.iterations + 1.0), each.iterations + 1.0, solves)
         if own is not None:

@@ -11,6 +11,8 @@ from ..learners.state import Remembers
 
 #: Readings of a clock that count, and the place of the one that is believed.
 REMEMBERED, BELIEVED = 9, 0.25
+#: Readings that an average of so many solves or more stands for.
+SEVERAL = 2
 #: Octaves of iterations that are told apart.
 OCTAVES = 16
 
@@ -61,12 +63,13 @@ class Paces(Remembers):
     def note(self, seconds: float, iterations: float, solves: int = 1) -> None:
         """An iteration took this long in a solve with so many of them, counted from 1, or in several alike.
 
-        The first, in which things are made that stay, counts until there is another.
+        The first, in which things are made that stay, counts until there is another.  An average of several stands for
+        no more than a part of what is remembered: a single accident of the clock is in all of it.
         """
         if self.count == 1:
             self._counts[:] = 0
         octave = self._octave(log(iterations))
-        for _ in range(min(solves, REMEMBERED)):
+        for _ in range(min(solves, SEVERAL)):
             self._readings[octave, self._counts[octave] % REMEMBERED] = seconds
             self._counts[octave] += 1
         self.count += solves
