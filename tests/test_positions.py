@@ -312,6 +312,32 @@ def test_a_solve_inside_a_function_that_is_differenced_holds_omega(before):
     inside.destroy()
 
 
+def test_a_quasi_newton_method_s_solves_hold_omega():
+    """It updates what it takes for the inverse of one matrix."""
+    A, used = laplacian(6), set()
+    x, b = A.createVecs()
+    PETSc.Options().insertString("-qn_snes_type qn -qn_snes_qn_scale_type jacobian -qn_ksp_type cg -qn_ksp_rtol 1e-2 "
+                                 "-qn_pc_type python -qn_pc_python_type sorlearn.PC -qn_pc_sorlearn_omega_min 1.4 "
+                                 f"-qn_pc_sorlearn_learner {LEARNER}")  # fmt: skip
+
+    def function(snes, x, f):
+        A.mult(x, f)
+        f.axpy(0.1, x)
+        f.shift(-1.0)
+
+    snes = PETSc.SNES().create()
+    snes.setOptionsPrefix("qn_")
+    snes.setFunction(function, b)
+    snes.setJacobian(lambda snes, x, J, P: None, A.copy())
+    snes.setFromOptions()
+    tuner = snes.getKSP().getPC().getPythonContext()
+    snes.getKSP().setMonitor(lambda *_: used.add(tuner.omega))
+    snes.solve(None, x)
+    assert snes.getConvergedReason() > 0 and used == {1.0}
+    assert "quasi-Newton" in tuner.position
+    snes.destroy()
+
+
 @pytest.mark.parametrize(("typed", "says"), [
     ("-ksp_norm_type none", "cg does not iterate to a tolerance here; remedy: sorlearn.PC on a solver"),
     ("-ksp_type nash", "solves end at a trust region, which says nothing of omega; remedy: a line search"),

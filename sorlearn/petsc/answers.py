@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from petsc4py import PETSc
 
-from ..tuning.accuracy import FAILS, worse_than_none
+from ..tuning.accuracy import FAILS, PROMISED, worse_than_none
 from ..tuning.play import Play
 from ..tuning.record import Verdict
 from .arm import Arm, TunedArm
@@ -131,7 +131,8 @@ class Answers:
     def _go_on(self, solver: Any, arm: Arm, b: Any, x: Any, guess: bool, verdict: Verdict) -> int:
         """From an answer that fails the user's test, with the safe arm.
 
-        Anew where it is worse than none, or that fails; if all fails, the answer stays unless it is worse than none.
+        Anew where it is worse than none, or that fails; if all fails, the answer stays where it is within what is
+        promised, and otherwise that is the safe arm's.
         """
         safe, answer, none = self._arms[0], x.duplicate(), worse_than_none(verdict, solver.given.rtol)
         x.copy(answer)
@@ -148,7 +149,7 @@ class Answers:
                 iterations, reason = iterations + more.iterations, more.reason
         finally:
             safe.rest(None)
-        if reason < 0 and not none:
+        if reason < 0 and verdict.lacks <= PROMISED:
             answer.copy(x)
             self._use(arm)
             solver.inner = arm.ksp

@@ -11,7 +11,7 @@ Comput. 2 (1981).
 from __future__ import annotations
 
 import ctypes
-from math import log10
+from math import inf, log10
 from typing import Any
 
 from petsc4py import PETSc
@@ -141,7 +141,7 @@ class Eisenstat(Applier):
         if A.getTransposeNullSpace():
             A.getTransposeNullSpace().remove(r)
         true, scale = r.norm(), b.norm()
-        if not (own > 0.0 and before > 0.0 and true > 0.0 and scale > 0.0):
+        if not all(0.0 < each < inf for each in (own, before, true, scale)):
             return None
         allowed = max(tolerances.rtol * scale, tolerances.atol)
         relative = log10((true / scale) / (own / before))

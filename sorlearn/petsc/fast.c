@@ -31,7 +31,7 @@ struct State {
   PetscErrorCode (*setup)(PC), (*apply)(PC, Vec, Vec), (*applytranspose)(PC, Vec, Vec);
   PetscErrorCode (*presolve)(PC, KSP, Vec, Vec), (*postsolve)(PC, KSP, Vec, Vec);
   /* the sweeps: MatSOR's arguments; applications until something is to be looked after, 0 for never */
-  double  omega, shift;
+  double  omega, last, shift;
   int64_t flags, its, lits, countdown;
   /* what Python is entered for: after a sweep, after an error of this code */
   int64_t swept, error;
@@ -418,7 +418,7 @@ static PetscErrorCode Prepare(State *state, KSP ksp, Vec x)
   PetscFunctionBegin;
   ksp->its          = 0; /* BiCGStab preconditions its first residual before it says so */
   state->ksp        = ksp;
-  state->omega      = state->chosen;
+  state->omega      = state->last = state->chosen;
   state->running    = 1;
   state->limited    = state->transposed = 0;
   state->fresh      = state->applications = 0;
@@ -505,6 +505,7 @@ static PetscErrorCode PostSolve(PC pc, KSP ksp, Vec b, Vec x)
       }
       state->iterations += ksp->its;
       state->seconds += state->elapsed;
+      state->omega = state->safe; /* until the next solve, as configured */
       PetscFunctionReturn(0);
     }
   }

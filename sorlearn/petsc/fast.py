@@ -46,7 +46,7 @@ class State(ctypes.Structure):
 
     _fields_ = [
         *_fields(_pointer, "next pc setup apply applytranspose presolve postsolve"),
-        *_fields(_real, "omega shift"),
+        *_fields(_real, "omega last shift"),
         *_fields(_integer, "flags its lits countdown swept error"),
         ("kind", ctypes.c_char * 64),
         *_fields(_integer, "solver norm holds"),

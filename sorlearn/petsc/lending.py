@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..learners import Context
 from ..tuning.decision import Decision
 from ..tuning.record import Solve
+from . import reading
 
 
 class Lending:
@@ -17,8 +19,12 @@ class Lending:
     _sweeping: Any
     _unattended: Any
     _enter: Any
-    _known: Any
+    _prefix: str
+    context: Any
     _take_back: Any
+
+    def _known(self) -> Context | None:
+        return reading.context(self._sweeping.A.comm, self._prefix, self._settings, self.context)
 
     @property
     def omega_safe(self) -> float:

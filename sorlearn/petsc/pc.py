@@ -8,7 +8,6 @@ from typing import Any, Callable
 
 from petsc4py import PETSc
 
-from ..learners import Context
 from ..options import Settings
 from ..tuning.record import SolveRecord
 from . import alive, position, reading, say
@@ -63,12 +62,12 @@ class PC(Lending):
 
     @property
     def omega(self) -> float:
-        """Relaxation factor in use."""
-        return self._unattended.state.omega
+        """Relaxation factor of the solve under way, or of the last one; between them the safe one is applied."""
+        return self._unattended.state.last
 
     @omega.setter
     def omega(self, omega: float) -> None:
-        self._unattended.state.omega = omega
+        self._unattended.state.omega = self._unattended.state.last = omega
 
     @property
     def position(self) -> str:
@@ -159,8 +158,9 @@ class PC(Lending):
         """Choose ω.  Collective."""
         if not self._unattended.state.kind:  # made anew by PCSetFromOptions, after PCSetUp
             self.setUp(pc)
-        self._choose(pc, ksp, x)
-        self._sweeping.applier.begin(pc, ksp, self.omega)
+        if not (self._sweeping.within(ksp) and position.depth() > 1) or position.estimates_eigenvalues(ksp):
+            self._choose(pc, ksp, x)
+            self._sweeping.applier.begin(pc, ksp, self.omega)
 
     def _choose(self, pc: Any, ksp: Any, x: Any) -> None:
         began, rescue = perf_counter(), self._rescue
@@ -179,13 +179,13 @@ class PC(Lending):
         rescue.repairable = not (self._scaled or position.scales(ksp))
         decides = self._tuned is None or not (self._tuned.alone and self._tuned.left)
         judged = self._standing.judges(ksp, self._prefix, self._settings, self.guarded, rescue.repairable, decides)
-        self._sweeping.watched = judged and not self._only_one and self._resting is None
-        if not self._sweeping.watched:
+        if not judged or self._only_one or self._resting is not None:
             held = self._settings.omega if self._resting is None else self._resting
-            self.omega, self._sweeping.A = 1.0 if self._only_one else held, None
+            self.omega = 1.0 if self._only_one else held
+            self._sweeping.A, self._sweeping.watched = None, False
             self._unattended.hold(ksp)
             return
-        self._sweeping.A = pc.getOperators()[1]
+        self._sweeping.watch(pc, ksp)
         if self._tuned is None:
             self._enter(ksp)
         decision = self._tuned.before(ksp, self._sweeping.A, self._known, self._standing.measured)
@@ -195,9 +195,6 @@ class PC(Lending):
             self._sweeping.count_down(1)
         self._clock.start(began, self._settings.cost == "flops")
 
-    def _known(self) -> Context | None:
-        return reading.context(self._sweeping.A.comm, self._prefix, self._settings, self.context)
-
     def _enter(self, ksp: Any) -> None:
         reading.hint_at_context(ksp.comm, self._prefix, self._settings, self.context)
         self._tuned = Tuned(self._prefix, self._settings, self.guarded and not self.arm)
@@ -206,12 +203,14 @@ class PC(Lending):
 
     def postSolve(self, pc: Any, ksp: Any, b: Any, x: Any) -> None:
         """Repair what a trial has left, and learn.  Collective."""
+        if self._sweeping.within(ksp):
+            return
         self._sweeping.applier.end(pc, ksp)
         if self._rescue.nested:
             return
         if self._unattended.state.running:
             self._clock.resume(self._unattended.take_over(self._tuned, self._rescue))
-            self._sweeping.A, self._sweeping.watched = pc.getOperators()[1], True
+            self._sweeping.watch(pc, ksp)
         if self._sweeping.watched:
             try:
                 self._end(ksp, b, x)
@@ -243,6 +242,7 @@ class PC(Lending):
             self._sweeping.A, self._sweeping.watched = None, False
             self._sweeping.begin()
             self.omega = tuned.decision.omega  # not that of a repeat
+            self._unattended.state.omega = rescue.safe
         self.undisturbed = None if solve.outcome.rescued else clock.seconds
         tuned.after(solve, clock.own())
         if self._standing.ended(reason, self._prefix, self._settings):

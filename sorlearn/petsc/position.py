@@ -102,6 +102,8 @@ NESTED = Held("inside another KSP whose -ksp_type isn't known to be flexible",
               "-ksp_type fgmres, gcr or fcg for the outer one")  # fmt: skip
 FUNCTION = Held("inside the function of a nonlinear solver, whose differences another omega would spoil",
                 "another omega to be held (-pc_sorlearn_omega)")  # fmt: skip
+QUASI_NEWTON = Held("a quasi-Newton method takes all its solves for one and the same map",
+                    "another omega to be held (-pc_sorlearn_omega)")  # fmt: skip
 IN_GUARD = Held("the guarded solver's inner KSP decides", "-sorlearn_ksp_type cg, gmres, ...")
 SMALL = Held("systems are so small that a Krylov method ends by itself", "none is needed")
 SCALED = Held("-ksp_diagonal_scale forbids repeating a solve", "leave it out: SOR scales by the diagonal itself")
@@ -127,6 +129,8 @@ def why_held(ksp: Any, guarded: bool, kind: str | None = None) -> Held | None:
         return IN_GUARD
     if _FUNCTION in around:
         return FUNCTION
+    if _NONLINEAR in around and PETSc.Options(prefix).getString("snes_type", "") == "qn":
+        return QUASI_NEWTON
     if guarded:
         inside = inside_unflexible(re.sub(r"sorlearn_(\w+_)?$", "", prefix), outermost=2)
     else:

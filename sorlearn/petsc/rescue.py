@@ -11,13 +11,14 @@ from typing import Any, Callable
 
 from petsc4py import PETSc
 
-from ..tuning.accuracy import FAILS, shortfall, worse_than_none
+from ..tuning.accuracy import FAILS, PROMISED, shortfall, worse_than_none
 from ..tuning.decision import Decision
 from ..tuning.record import Outcome, Verdict
 from . import levels, position, tolerances
 from .clib import library
 from .eisenstat import Eisenstat
 from .lent import LEAST_RTOL, Lent
+from .unheard import unheard
 from .usertest import UserTest, outer_of, test_of
 
 #: KSP types that apply the preconditioner itself even when they solve the transposed system.
@@ -141,6 +142,8 @@ class Rescue:
             outcome = self._continue(ksp, b, x, outcome)
         if outcome.reason < 0:
             outcome = self._repair(ksp, b, x, outcome)
+            if sweep is not None and self.form is None and outcome.worked not in (0.0, self.safe):
+                outcome = self._judge_repair(ksp, b, x, sweep, outcome)
         elif sweep is not None and iterations > 0 and not outcome.rescued:
             if self._decision.check or self._beyond(iterations) or self._passes_easily(ksp, x, before):
                 outcome = self._judge(ksp, b, x, sweep, before, outcome)
@@ -166,7 +169,7 @@ class Rescue:
         measured = self._measures(ksp) and not ksp.guess_nonzero
         if not measured or before is None or self._decision.omega == self.safe:
             return False
-        return log10(max(before, _TINY) / max(x.norm(), _TINY)) > FAILS
+        return log10(max(before, _TINY)) - log10(max(x.norm(), _TINY)) > FAILS
 
     def _measures(self, ksp: Any) -> bool:
         """Whether the first residual is M⁻¹r."""
@@ -188,7 +191,7 @@ class Rescue:
         ksp.setErrorIfNotConverged(False)
         self.nested, self.omega = True, omega
         try:
-            with levels.leaving(ksp, ksp):
+            with levels.leaving(ksp, ksp), unheard(ksp):
                 (ksp.solveTranspose if transposed else ksp.solve)(b, x)
         finally:
             self.nested = False
@@ -204,7 +207,7 @@ class Rescue:
 
     def _continue(self, ksp: Any, b: Any, x: Any, outcome: Outcome, rtol: float | None = None) -> Outcome:
         """Go on from x with the safe ω, to the user's tolerance or to another one."""
-        if keeps_guess(ksp) and not ksp.guess_nonzero:
+        if ksp.getComputeSingularValues() or (keeps_guess(ksp) and not ksp.guess_nonzero):
             return self._anew(ksp, b, x, outcome)
         self.lent.ask(ksp, rtol)
         try:
@@ -257,6 +260,14 @@ class Rescue:
             _checking.end()
         return outcome
 
+    def _judge_repair(self, ksp: Any, b: Any, x: Any, sweep: Callable[..., None], outcome: Outcome) -> Outcome:
+        """Put an answer by another ω than was decided, and than the safe one, to the user's own test."""
+        self._decision = self._decision._replace(omega=outcome.worked)
+        judged = self._judge(ksp, b, x, sweep, first_residual(ksp), outcome)
+        if judged.iterations != outcome.iterations:
+            judged = judged._replace(worked=self.safe if judged.reason > 0 else 0.0)
+        return judged._replace(verdict=None)  # it says nothing of the ω that was decided
+
     def _verdict(self, ksp: Any, b: Any, x: Any, sweep: Callable[..., None], before: float | None) -> Verdict | None:
         omega, user = self._decision.omega, tolerances.read(ksp)
         if self.form is not None:
@@ -281,7 +292,8 @@ class Rescue:
     def _go_on(self, ksp: Any, b: Any, x: Any, outcome: Outcome, digits: float) -> Outcome:
         """From an answer that fails the user's test, go on with the safe ω.
 
-        From one that is worse than none KSP might say at once that it diverges: then, or where it does, anew.
+        From one that is worse than none KSP might say at once that it diverges: then, or where it does, anew.  If that
+        fails, too, the answer stays where it is within what is promised; otherwise that is what PETSc's own SOR leaves.
         """
         if outcome.verdict is not None and worse_than_none(outcome.verdict, ksp.rtol):
             return self._anew(ksp, b, x, outcome)
@@ -293,7 +305,9 @@ class Rescue:
         after = self._continue(ksp, b, x, outcome, rtol)
         if after.reason < 0:
             after = self._anew(ksp, b, x, after)
-        if after.reason < 0:
+        if after.reason < 0 and outcome.verdict is not None and outcome.verdict.lacks > PROMISED:
+            after = after._replace(failed=True)
+        elif after.reason < 0:
             guess.copy(x)
             ksp.setConvergedReason(outcome.reason)
             after = after._replace(reason=outcome.reason)

@@ -9,6 +9,7 @@ from petsc4py import PETSc
 from ..errors import MatrixError
 from . import say
 from .applier import Applier
+from .context import identity
 from .eisenstat import Eisenstat
 from .rescue import Rescue
 from .sor import Sweeps
@@ -41,6 +42,7 @@ class Sweeping:
         self.sweeps: Sweeps | None = None
         self.applier: Applier | None = None
         self.A: Any = None
+        self._ksp = 0
         self.count_down(1)
 
     @property
@@ -60,6 +62,17 @@ class Sweeping:
         self.A, self.watched = None, False
         if self.applier is not None:
             self.applier.reset()
+
+    def watch(self, pc: Any, ksp: Any) -> None:
+        """The solve of this KSP is under way."""
+        self.A, self.watched, self._ksp = pc.getOperators()[1], True, identity(ksp)
+
+    def within(self, ksp: Any) -> bool:
+        """Whether another KSP's solve is, or an error has ended it."""
+        state = self._unattended.state
+        if not (self.watched or state.running):
+            return False
+        return identity(ksp) != (state.solver if state.running else self._ksp)
 
     def begin(self) -> None:
         """A solve begins, or has ended: nothing is to be looked after but what fast.c does by itself."""

@@ -7,7 +7,7 @@ runs with; the user asked for it with the M of the solver that was configured, S
 from __future__ import annotations
 
 import ctypes
-from math import log10
+from math import inf, log10
 from typing import Any, Callable, NamedTuple
 
 from petsc4py import PETSc
@@ -160,9 +160,9 @@ class UserTest:
         found = norms(*[omega_safe] * (omega != omega_safe), *[omega] * unknown)
         own_scale = found.pop() if unknown else before
         safe_scale = found.pop() if found else own_scale
-        if not (safe > 0.0 and true > 0.0 and scale > 0.0 and safe_scale):
+        if not all(0.0 < each < inf for each in (safe, true, scale, safe_scale)):
             return None
-        if not (own > 0.0 and own_scale):  # of a KSP that measures nothing, such as preonly
+        if not (0.0 < own < inf and 0.0 < own_scale < inf):  # of a KSP that measures nothing, such as preonly
             own, own_scale = safe, safe_scale
         allowed = max(tolerances.rtol * safe_scale, tolerances.atol)
         relative = log10((safe / safe_scale) / (own / own_scale))

@@ -32,6 +32,8 @@ OUTLIER = 0.5
 #: log10 of how far an answer may fail the test: beyond it the safe ω goes on, and all but one in a hundred answers
 #: are to stay within it, measured or not.
 FAILS = 0.176
+#: log10 of how far an answer may fail it in any case, where the safe ω finds none itself.
+PROMISED = 0.477
 #: What is left of the reserve after every measurement.
 FADING = 0.94
 #: Digits by which a true residual may be worse than the safe ω's beyond what the tests explain before it alone calls

@@ -105,7 +105,7 @@ class Session:
         )  # fmt: skip
         standing.rho, standing.chosen = context.number or 0.0, Choice(omega, context=NO_CONTEXT if few else context)
         standing.decision = Decision(
-            omega, self.vetoes.fallback(), float(check), *standing.tightening(omega), repeats,
+            omega, self.vetoes.remedy(), float(check), *standing.tightening(omega), repeats,
             self.baseline.limit(lambda: learner.harder(context))
             if learner.learns and omega != self.settings.omega else 0.0, self.accuracy.level, turns=float(turns),
         )  # fmt: skip

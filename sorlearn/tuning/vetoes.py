@@ -49,6 +49,10 @@ class Vetoes:
             return self.omega_safe
         return omega_of(int(tried[np.argmin(self.best_loss[tried])]))
 
+    def remedy(self) -> float:
+        """The ω that a solve is repeated with if it fails: that one, but the safe one while nothing helps."""
+        return self.omega_safe if self.wait > 0 else self.fallback()
+
     def waiting(self) -> bool:
         """Whether the coming solve is no trial, because a failure could not be repaired; counts."""
         waits = self.wait > 0
