@@ -138,7 +138,7 @@ def test_the_application_sees_nothing(tmp_path, where):
     check(broken(tmp_path, 1, where, after=0, solves=solves))
 
 
-@pytest.mark.parametrize("where", ["tuning.review:Review.summary", "tuning.review:summarise"])
+@pytest.mark.parametrize("where", ["petsc.tuned:Total.summary", "tuning.total:summarise"])
 def test_a_summary_that_fails_says_so(tmp_path, where):
     result = broken(tmp_path, 1, where, after=0)
     assert "sorlearn: no summary of solver 'heat_'" in result.stdout and "InjectedFault" in result.stdout

@@ -15,6 +15,7 @@ from systems import native, random_rhs, solver
 
 from sorlearn.records.summary import TWO_SIDED
 from sorlearn.tuning.comparison import Comparison
+from sorlearn.tuning.total import Total
 
 #: Wider intervals say nothing.
 WIDEST = 0.35
@@ -134,6 +135,12 @@ def test_the_summary_of_the_heat_demo_is_true():
     check(share, low, high, 1.0 - took / expected)
 
 
+def summary_of(session):
+    alone = Total(session.settings, False)
+    alone.begin(session.review)
+    return alone.summary()
+
+
 def test_the_summary_leaves_out_loaded_runs(tmp_path):
     options = {"ksp_type": "cg", "ksp_rtol": RTOL}
     before = solver(system(20.0), "loaded_", pc_sorlearn_save=tmp_path / "state", **options)
@@ -146,8 +153,40 @@ def test_the_summary_leaves_out_loaded_runs(tmp_path):
     assert session.books.solves == CONSTANT.solves + 12  # it was loaded
     counted = session.review.comparison
     assert counted.safe + counted.others == session.review.tally.iterations == took
-    assert f", 12 solves, {took} iterations" in session.review.summary()
+    assert f", 12 solves, {took} iterations" in summary_of(session)
     after.destroy()
+
+
+def test_a_mesh_that_changes_its_size_has_one_summary_and_keeps_no_session_for_it():
+    """Of 40 sizes, of which five may wait to come back; two KSPs live at the same time."""
+    script = f"""
+import gc
+import sys
+sys.path[:0] = [{str(ROOT / "tests")!r}]
+from sorlearn.tuning.registry import Registry
+from sorlearn.tuning.session import Session
+from systems import laplacian, random_rhs, solver
+Registry.LIMIT = 5
+iterations, other = 0, solver(laplacian(30), "mesh_", pc_sorlearn_summary=True)
+for size in range(3, 43):
+    A = laplacian(size)
+    ksp = solver(A, "mesh_")
+    for _ in range(2):
+        ksp.solve(*random_rhs(A))
+        iterations += ksp.getIterationNumber()
+    ksp.destroy()
+    other.solve(*random_rhs(other.getOperators()[0]))
+    iterations += other.getIterationNumber()
+other.destroy()
+sessions = [one for one in gc.get_objects() if isinstance(one, Session)]
+print(len(sessions), iterations)
+"""
+    out = run(1, sys.executable, "-c", script).stdout
+    sessions, iterations = map(int, out.splitlines()[0].split())
+    assert sessions <= 6
+    (said,) = re.findall("sorlearn summary of mesh_: .*", out)
+    assert f"120 solves, {iterations} iterations" in said
+    assert "sum of 41 solvers that were tuned separately" in out and "; 2.9 solves each" in out
 
 
 # -- the account alone
@@ -199,6 +238,27 @@ def test_jumping_costs_widen_the_interval():
 def test_audits_at_random_are_the_better_evidence():
     solves = [SAFE, OTHER] * 50
     assert account(solves, strict=True).savings()[1] < account(solves).savings()[1]
+
+
+@pytest.mark.parametrize(("unit", "ratio"), [(1.0, None), (1.0, 2.0), (1e-3, None), (1e-3, 2.0)])
+def test_accounts_add_up_to_that_of_all_solves(unit, ratio):
+    first, then = [(20.0, True, None), (10.0, False, ratio)] * 10, [(50.0, True, None), (20.0, False, ratio)] * 20
+    added = Comparison()
+    for part in (first, then):
+        added.add(account(part), unit)
+    whole = account(first)
+    whole._last = None  # no pair is of both
+    for solve in then:
+        whole.enter(*solve)
+    assert added.savings() == pytest.approx(whole.savings())
+
+
+def test_an_account_of_nothing_adds_nothing():
+    added = account([SAFE, OTHER] * 10)
+    before = vars(added).copy()
+    added.add(Comparison())
+    added.add(account([SAFE, OTHER] * 10), 0.0)
+    assert vars(added) == before
 
 
 def test_safe_solves_alone_save_nothing():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from typing import Any, Callable
 
@@ -13,11 +14,15 @@ from ..options import Settings
 from ..tuning import memory
 from ..tuning.decision import NO_PLAN, Decision, Plan
 from ..tuning.record import Passed, Solve
+from ..tuning.registry import kin
 from ..tuning.session import Session
+from ..tuning.total import Total
 from .context import Features
 from .deciding import Deciding, registry
 from .say import at_exit, say
 
+#: By name, settings, and whether sorlearn.KSP solves.
+_totals: dict[tuple[str, Settings, bool], Total] = {}
 _learning = PETSc.Log.Event("SorlearnLearn")
 
 
@@ -64,8 +69,17 @@ class Tuned(Deciding):
     def _begin(self) -> tuple[Session, Features]:
         session = registry.session(self.prefix, self.settings, say, self.guarded)
         if self.settings.summary:
-            at_exit(session, self.prefix, session.review.summary)
+            self._sum_up(session)
         return session, Features(memory.matrix_to_come(session))
+
+    def _sum_up(self, session: Session) -> None:
+        key = kin(self.prefix), self.settings, self.guarded
+        if key not in _totals:
+            _totals[key] = Total(self.settings, self.guarded)
+            at_exit(key, self.prefix, _totals[key].summary)
+        total = _totals[key]
+        total.begin(session.review)
+        weakref.finalize(session, total.end, session.review).atexit = False  # at the end, all that is open is added
 
     def leave(self) -> None:
         """See `Deciding.leave`; a solver made anew goes on in the middle of solves that repeat a decision."""

@@ -43,8 +43,17 @@ class Tally:
         self.repaired += outcome.failed and outcome.worked > 0.0
         self.continued += outcome.rescued and not outcome.failed
 
+    def add(self, other: Tally) -> None:
+        """What another has counted, too."""
+        for name, count in vars(other).items():
+            setattr(self, name, getattr(self, name) + count)
 
-def reasons(tally: Tally, price: float, saved: tuple[float, float] | None) -> list[str]:
+    def at_safe_price(self, price: float) -> float:
+        """Seconds, had all iterations cost what those at ω = 1 do, where others cost `price` of them."""
+        return self.seconds / (1.0 + (price - 1.0) * (1.0 - self.safe / max(self.solves, 1)))
+
+
+def reasons(tally: Tally, price: float, saved: tuple[float, float] | None, sessions: int = 1) -> list[str]:
     """Why ω stays where it is, or tolerances are tightened, with the remedy where there is one.
 
     Parameters
@@ -53,6 +62,8 @@ def reasons(tally: Tally, price: float, saved: tuple[float, float] | None) -> li
         What an iteration at another ω costs in iterations at ω = 1 (inodes); 1 where PETSc's kernels are alike.
     saved : (float, float) or None
         Share of the safe ω's iterations that was saved, and its standard error.
+    sessions : int
+        How many have been added up.
     """
     found = []
     if price > 1.0:
@@ -63,15 +74,23 @@ def reasons(tally: Tally, price: float, saved: tuple[float, float] | None) -> li
                      "this norm answers at other omegas lack digits; try -ksp_norm_type unpreconditioned (cg) or "
                      "-ksp_pc_side right (gmres)")  # fmt: skip
     if tally.solves and tally.safe > MOSTLY * tally.solves:
-        if tally.solves >= CHANCE:
+        if tally.solves >= CHANCE * sessions:
             found.append("the safe omega was mostly as good as any other: there is little to gain on these systems")
     elif saved and saved[0] + TWO_SIDED * saved[1] < 0.02:
         found.append("no omega was found that is better than the safe one; -pc_type sor does as well here")
     return found
 
 
-def savings(tally: Tally, omega_safe: float, saved: tuple[float, float] | None, price: float = 1.0) -> str:
-    """What was saved against the safe ω, where that is known; neither a gain nor a loss where it may be either."""
+def savings(tally: Tally, omega_safe: float, saved: tuple[float, float] | None, price: float = 1.0,
+            time: tuple[float, float, float] | None = None) -> str:  # fmt: skip
+    """What was saved against the safe ω, where that is known; neither a gain nor a loss where it may be either.
+
+    Parameters
+    ----------
+    time : (float, float, float) or None
+        Seconds as of `Tally.at_safe_price`, the share of the safe ω's seconds that was saved, and its standard error;
+        None where it is that of iterations, as all take equally long.
+    """
     if saved is None:
         return "saved: not known, as too few solves were made with the safe omega to compare with"
     text, own = f"saved against omega = {omega_safe:g}:", f"{tally.own:.2g} s that sorlearn took itself"
@@ -82,9 +101,10 @@ def savings(tally: Tally, omega_safe: float, saved: tuple[float, float] | None, 
     interval = f"from {round(100.0 * low)} to {round(100.0 * high)} %"
     if low <= 0.0 <= high:
         return f"{text} not known for certain, {interval} of its iterations, less the {own}"
-    dearer = 1.0 + (price - 1.0) * (1.0 - tally.safe / tally.solves)  # an iteration, on average
+    spent, part, error = time or (tally.at_safe_price(price), share, error)
     first, seconds, last = (
-        tally.seconds / dearer / max(1.0 - part, 1e-3) - tally.seconds - tally.own for part in (low, share, high)
+        spent / max(1.0 - (part + off), 1e-3) - tally.seconds - tally.own
+        for off in (-TWO_SIDED * error, 0.0, TWO_SIDED * error)
     )
     return (f"{text} {round(100.0 * share)} % of its iterations ({interval}), about {seconds:.2g} s "
             f"(from {first:.2g} to {last:.2g} s) after the {own}")  # fmt: skip
@@ -92,15 +112,20 @@ def savings(tally: Tally, omega_safe: float, saved: tuple[float, float] | None, 
 
 def summarise(
     name: str, learner: str, tally: Tally, omegas: list[float], omega_safe: float,
-    saved: tuple[float, float] | None, price: float,
+    saved: tuple[float, float] | None, price: float, time: tuple[float, float, float] | None = None, sessions: int = 1,
 ) -> str:  # fmt: skip
     """A few lines for the end of the run; parameters as above, `omegas` those of the last solves that were decided."""
     mean = tally.iterations / max(tally.solves, 1)
     lines = [f"sorlearn summary of {name or '(no prefix)'}: learner {learner}, {tally.solves} solves, "
              f"{tally.iterations} iterations ({mean:.2f} a solve), {tally.seconds:.3g} s"]  # fmt: skip
+    if sessions > 1:
+        lines.append(f"sum of {sessions} solvers that were tuned separately, as they are of several sizes or types, or "
+                     f"there at the same time; {tally.solves / sessions:.1f} solves each")  # fmt: skip
     if omegas:
-        lines.append(f"omega: median of the last {len(omegas)} decisions {median(omegas):.3f}, last {omegas[-1]:.3f}")
+        of = (f"{len(omegas)} decisions {median(omegas):.3f}" if sessions > 1 else
+              f"the last {len(omegas)} decisions {median(omegas):.3f}, last {omegas[-1]:.3f}")  # fmt: skip
+        lines.append(f"omega: median of {of}")
     if learner_class(learner).learns:
-        lines += [savings(tally, omega_safe, saved, price), *reasons(tally, price, saved)]
+        lines += [savings(tally, omega_safe, saved, price, time), *reasons(tally, price, saved, sessions)]
     lines.append(f"failed: {tally.failed}, repaired: {tally.repaired}, continued with omega_safe: {tally.continued}")
     return "\n  ".join(lines)

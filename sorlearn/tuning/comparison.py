@@ -60,6 +60,19 @@ class Comparison:
         self.bias += weight / self.weight * deviation
         self.scatter += weight * deviation * (off - self.bias)
 
+    def add(self, other: Comparison, unit: float = 1.0) -> None:
+        """What another counts, too, whose iterations are worth so much each; no pair is of both."""
+        self.safe += unit * other.safe
+        self.others += unit * other.others
+        self.foreseen += unit * other.foreseen
+        self.modelled = self.modelled or other.modelled
+        if weight := unit * other.weight:
+            off, before = other.bias - self.bias, self.weight
+            self.weight += weight
+            self.squares += unit * unit * other.squares
+            self.bias += weight / self.weight * off
+            self.scatter += unit * other.scatter + before * weight / self.weight * off * off
+
     def savings(self) -> tuple[float, float] | None:
         """Share of the safe ω's iterations that was saved, and its standard error; None where that isn't known."""
         if not self.others:

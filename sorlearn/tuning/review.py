@@ -1,11 +1,11 @@
-"""One run in hindsight: what was counted, what was saved, and why ω stayed where it is."""
+"""One session in hindsight: what was counted, what was saved, and why ω stayed where it is."""
 
 from __future__ import annotations
 
 from ..learners import learner_class
 from ..options import Settings
 from ..records.log import Log
-from ..records.summary import Tally, reasons, summarise
+from ..records.summary import Tally, reasons
 from .comparison import Comparison
 from .decision import Decision
 from .pricing import Pricing
@@ -30,13 +30,25 @@ class Review:
 
     Attributes
     ----------
+    name : str
+        As given.
     tally, comparison
         Counts, and what they are worth against the safe ω.
     """
 
     def __init__(self, name: str, settings: Settings, pricing: Pricing, log: Log, at_random: bool) -> None:
         self.tally, self.comparison = Tally(), Comparison(at_random)
-        self._name, self._settings, self._pricing, self._log = name, settings, pricing, log
+        self.name, self._settings, self._pricing, self._log = name, settings, pricing, log
+
+    @property
+    def omegas(self) -> list[float]:
+        """Of the last solves that were decided."""
+        return [record.omega for record in self._log.records if not record.held]
+
+    @property
+    def price(self) -> float:
+        """Of an iteration at another ω than 1."""
+        return self._pricing.elsewhere
 
     def enter(self, decision: Decision, solve: Solve, ratio: float | None, solves: int = 1) -> None:
         """A solve, or several together, came of this decision; `ratio` as in `Baseline.enter`."""
@@ -53,10 +65,4 @@ class Review:
         """Why ω stays where it is, or tolerances are tightened; nothing where there is nothing to learn."""
         if not learner_class(self._settings.learner).learns:
             return []
-        return reasons(self.tally, self._pricing.elsewhere, self.comparison.savings())
-
-    def summary(self) -> str:
-        """A few lines for the end of the run."""
-        omegas = [record.omega for record in self._log.records if not record.held]
-        return summarise(self._name, self._settings.learner, self.tally, omegas, self._settings.omega,
-                         self.comparison.savings(), self._pricing.elsewhere)  # fmt: skip
+        return reasons(self.tally, self.price, self.comparison.savings())
