@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 
 from sorlearn.errors import StateError
 from sorlearn.learners import LEARNERS, NO_CONTEXT, Context, MatrixFeatures
+from sorlearn.names import kin
 from sorlearn.options import Settings
-from sorlearn.records import checkpoint, saved
+from sorlearn.records import checkpoint, saved, told
 from sorlearn.tuning.record import Outcome, Solve
-from sorlearn.tuning.registry import Registry, kin
+from sorlearn.tuning.registry import Registry
 from sorlearn.tuning.session import Session
 
 #: A run that can stop after `first` of `first + second` solves; prints the ω of all.
@@ -282,6 +283,7 @@ def resume(path, text):
     """A session that loads this text, and what it says; it must work, and a fresh one must not have been touched."""
     path.write_text(text)
     said = []
+    told._told.clear()
     tuned = Session("a_", kin("a_"), Settings(load=str(path), save=str(path)), said.append)
     for _ in range(3):
         decision = tuned.decide(MATRIX, False, 10**6)

@@ -131,6 +131,48 @@ print(len(set(record.omega for record in ksp.getPC().getPythonContext().records)
     assert "Exception ignored" not in result.stderr
 
 
+def test_a_path_that_cannot_be_written_is_told_once_an_option_and_left_alone(tmp_path, capsys):
+    folder = tmp_path / "nowhere"
+    for name in ("a_", "a_", "b_", "solve_123456_", "solve_654321_", "a_"):
+        journal = Journal(str(folder / "journal"), name, f"-{name}pc_sorlearn_journal")
+        for solve in (1, 2):
+            journal.write(SolveRecord(solve, 1.5, 3, 2))
+        folder.mkdir(exist_ok=True)  # too late for all
+    said = capsys.readouterr().err.splitlines()
+    options = [f"-{name}pc_sorlearn_journal" for name in ("a_", "b_", "solve_123456_")]
+    assert [line.split()[1] for line in said] == options
+    assert all(f"{folder / 'journal'}: No such file or directory; " in line for line in said)
+    assert not list(folder.iterdir())
+
+
+def test_a_path_that_can_be_written_is_no_worse_for_others(tmp_path, capsys):
+    for path in (tmp_path / "missing" / "journal", tmp_path / "journal"):
+        Journal(str(path), "a_", "-a_pc_sorlearn_journal").write(SolveRecord(1, 1.5, 3, 2))
+    assert len(read(str(tmp_path / "journal"))) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_meshes_that_change_their_size_tell_once(tmp_path):
+    script = f"""
+import sys
+sys.path[:0] = [{str(ROOT / "tests")!r}]
+from systems import laplacian, random_rhs, solver
+for size in range(3, 23):
+    A = laplacian(size)
+    for part in ("pc_sorlearn_", "lag_"):
+        kind = "sorlearn.Lag" if part == "lag_" else "sorlearn.PC"
+        files = {{"pc_sorlearn_save": "/no/state", "pc_sorlearn_load": "/no/state", f"{{part}}journal": "/dev/full"}}
+        ksp = solver(A, part, pc_python_type=kind, **files)
+        ksp.solve(*random_rhs(A))
+        ksp.destroy()
+"""
+    result = run(1, sys.executable, "-c", script, cwd=tmp_path)
+    said = [line.split()[1] for line in (result.stdout + result.stderr).splitlines() if line.startswith("sorlearn: ")]
+    options = ("pc_sorlearn_load:", "pc_sorlearn_save:", "pc_sorlearn_journal", "lag_journal")
+    assert sorted(said) == sorted(f"-{'lag_' if 'lag' in option else 'pc_sorlearn_'}{option}" for option in options)
+
+
 def test_a_journal_that_a_run_has_left_torn_is_gone_on_with(tmp_path):
     path = tmp_path / "journal"
     whole = line("a_", SolveRecord(1, 1.5, 3, 2))

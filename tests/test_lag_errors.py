@@ -7,11 +7,11 @@ from petsc4py import PETSc
 from systems import fill, laplacian, random_rhs, solver, true_residual
 from test_lag import context, lagged, plain
 
+from sorlearn.names import kin
 from sorlearn.petsc import lag
 from sorlearn.petsc.wrapped import Wrapped
 from sorlearn.records.lag import Tally
 from sorlearn.tuning.lag import Renewal
-from sorlearn.tuning.registry import kin
 
 pytestmark = pytest.mark.both_ways
 N = 16

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from sorlearn.names import kin
 from sorlearn.options import Settings
-from sorlearn.tuning.registry import Registry, kin
+from sorlearn.tuning.registry import Registry
 
 
 @pytest.mark.parametrize(("name", "other", "same"), [

@@ -41,6 +41,23 @@ def test_a_path_that_cannot_be_written_costs_one_message(tmp_path):
     assert message.endswith("the run goes on")
 
 
+def test_solvers_of_other_sizes_say_nothing_more_of_a_path(tmp_path):
+    said, path = [], tmp_path / "nowhere" / "state"
+    for _ in range(3):
+        keeper = saved(said, load=path, save=path)
+        keeper.restore(pytest.fail)
+        keeper.save(1, dict)
+    assert [message.split(": ")[1] for message in said] == [f"{STEM}load", f"{STEM}save"]
+
+
+def test_a_path_that_can_be_written_later_is_written(tmp_path):
+    said, path = [], tmp_path / "later" / "state"
+    saved(said, save=path).save(1, dict)
+    path.parent.mkdir()
+    saved(said, save=path).save(2, lambda: {"n": 2})
+    assert checkpoint.load(str(path), "a_") == {"n": 2} and len(said) == 1
+
+
 def test_what_was_saved_is_restored(tmp_path):
     path, got, said = tmp_path / "state", [], []
     saved(said, save=path).save(3, lambda: {"n": 1})

@@ -8,11 +8,11 @@ from typing import Any
 from petsc4py import PETSc
 
 from ..learners import Context
+from ..names import kin
 from ..options import ArmSettings
 from ..records.arms import ArmRecord, Tally
 from ..tuning.arm_session import ArmSession
 from ..tuning.play import Play, Played
-from ..tuning.registry import kin
 from .beforehand import factorisation
 from .context import Features
 from .deciding import Deciding

@@ -16,7 +16,8 @@ import numpy as np
 from petsc4py import PETSc
 
 from ..errors import SorlearnError
-from ..tuning.registry import Registry, kin
+from ..names import kin
+from ..tuning.registry import Registry
 from .clib import Refusals
 from .collective import Comm
 from .context import UNREADABLE, Features

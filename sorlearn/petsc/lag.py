@@ -8,11 +8,11 @@ from typing import Any, Callable
 
 from petsc4py import PETSc
 
+from ..names import kin
 from ..options import LagSettings
 from ..records import lag as records
 from ..records.journal import Journal
 from ..tuning.decision import Decision
-from ..tuning.registry import kin
 from . import alive, position, reading
 from .context import identity
 from .rescue import Rescue

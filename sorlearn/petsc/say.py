@@ -11,7 +11,7 @@ from typing import Any
 from petsc4py import PETSc
 
 from ..errors import MatrixError
-from ..tuning.registry import kin
+from ..names import kin
 from .clib import error_text
 from .sor import Sweeps
 

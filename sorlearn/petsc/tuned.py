@@ -10,11 +10,11 @@ import numpy as np
 from petsc4py import PETSc
 
 from ..learners import Context
+from ..names import kin
 from ..options import Settings
 from ..tuning import memory
 from ..tuning.decision import NO_PLAN, Decision, Plan
 from ..tuning.record import Passed, Solve
-from ..tuning.registry import kin
 from ..tuning.session import Session
 from ..tuning.total import Total
 from .context import Features

@@ -12,6 +12,8 @@ from contextlib import suppress
 from math import isfinite
 from typing import Any, Callable, TextIO
 
+from . import told
+
 SCHEMA = 1
 #: Of lines that also name an arm, and whose omega may be null.
 ARMS_SCHEMA = 2
@@ -24,6 +26,8 @@ FIELDS = (
 NUMBERS = ("omega", "iterations", "seconds")
 
 _open: dict[str, TextIO] = {}
+#: Paths that can't be written, and why.
+_refused: dict[str, str] = {}
 
 
 def finite(value: float | None) -> float | None:
@@ -44,7 +48,7 @@ def line(name: str, record: Any, more: dict[str, Any] | None = None) -> str:
 class Journal:
     """Appends the lines of one solver to a file that several solvers may share.
 
-    A path that can't be written costs the journal, not the run: one message, and no further lines.
+    A path that can't be written costs the journal, not the run: one message, and no further lines of any solver.
 
     Parameters
     ----------
@@ -61,16 +65,22 @@ class Journal:
         if self.broken:
             return
         try:
-            if self.path not in _open:
-                _open[self.path] = open(self.path, "a", buffering=1, encoding="utf-8")
-                if _is_torn(self.path):
-                    _open[self.path].write("\n")
-            _open[self.path].write(self._line(self.name, record) + "\n")
+            if self.path not in _refused:
+                self._append(record)
         except OSError as error:
-            self.broken = True
+            _refused[self.path] = str(error.strerror)
+        self.broken = self.path in _refused
+        if self.broken and told.first(self.option, self.path):
             sys.stderr.write(
-                f"sorlearn: {self.option} {self.path}: {error.strerror}; the run goes on without a journal\n"
+                f"sorlearn: {self.option} {self.path}: {_refused[self.path]}; the run goes on without a journal\n"
             )
+
+    def _append(self, record: Any) -> None:
+        if self.path not in _open:
+            _open[self.path] = open(self.path, "a", buffering=1, encoding="utf-8")
+            if _is_torn(self.path):
+                _open[self.path].write("\n")
+        _open[self.path].write(self._line(self.name, record) + "\n")
 
 
 def _is_torn(path: str) -> bool:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from ..errors import StateError
-from . import checkpoint
+from . import checkpoint, told
 
 #: Solves between two saves.
 SAVE_EVERY = 500
 
 
 class Saved:
-    """Loads and saves the state of one solver; what goes wrong costs one message, not the run.
+    """Loads and saves the state of one solver; what goes wrong costs one message a name, not the run.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Saved:
         self, key: str, stem: str, load: str | None, save: str | None, say: Callable[[str], None]
     ) -> None:
         self._key, self._stem, self._load, self._save, self._say = key, stem, load, save, say
-        self._last, self._complained = 0, False
+        self._last = 0
 
     def restore(self, restore: Callable[[dict[str, Any]], None]) -> None:
         """Hand the loaded state to `restore`, which raises StateError where it isn't of its kind."""
@@ -39,7 +39,8 @@ class Saved:
         try:
             restore(checkpoint.load(self._load, self._key))
         except StateError as error:
-            self._say(f"sorlearn: {self._stem}load: {error}; learning starts afresh")
+            if told.first(f"{self._stem}load", self._load):
+                self._say(f"sorlearn: {self._stem}load: {error}; learning starts afresh")
 
     def sometimes(self, solves: int, state: Callable[[], dict[str, Any]]) -> None:
         """Save every 500 solves."""
@@ -54,7 +55,6 @@ class Saved:
         try:
             checkpoint.save(self._save, self._key, state())
         except (OSError, StateError) as error:
-            if not self._complained:
+            if told.first(f"{self._stem}save", self._save):
                 cause = f"{self._save}: {error.strerror}" if isinstance(error, OSError) else error
                 self._say(f"sorlearn: {self._stem}save: {cause}; it is left as it was, the run goes on")
-            self._complained = True

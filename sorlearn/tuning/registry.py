@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, OrderedDict
 from typing import Any, Callable
 
 from ..learners import Learner
+from ..names import kin
 from ..options import Settings
 from .session import Session
-
-
-def kin(name: str) -> str:
-    """What solvers have in common that go on where another has stopped.
-
-    Numbers of five and more digits in a name are ids that change with every object, and count as equal.
-    """
-    return re.sub(r"\d{5,}", "#", name)
 
 
 class Registry:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from ..names import kin
 from ..options import Settings
 from ..records.log import RECORDS
 from ..records.summary import Tally, summarise
 from .comparison import Comparison
-from .registry import kin
 from .review import Review
 
 
