@@ -73,7 +73,7 @@ def play(session, solve=GOOD, *, context=NO_CONTEXT, measured=False, nonzeros=0)
 
 def failed(iterations=20, worked=1.0):
     reason = 2 if worked else -3
-    return Solve(Outcome(iterations, reason, rescued=worked > 0.0, failed=True, worked=worked))
+    return Solve(Outcome(iterations, reason, rescued=worked > 0.0, failed=True, worked=worked, alone=iterations))
 
 
 def measured(relative, lacks=-0.1, true=None):
@@ -245,7 +245,7 @@ def test_systems_that_nothing_solves_leave_the_guarded_solvers_account_right(hop
             omega = session.decide(NO_CONTEXT, False, 0).omega
             if bad:
                 left -= 1
-                session.charge(Solve(Outcome(300 if omega == 1.0 else 600, -3, failed=True)))
+                session.charge(Solve(Outcome(300 if omega == 1.0 else 600, -3, failed=True, alone=300)))
             else:
                 session.charge(Solve(Outcome(20 if omega == 1.0 else 25, 2)))
             safe += 301 if bad else 21
@@ -375,7 +375,7 @@ def test_the_summary_counts_what_was_decided():
 
 
 @pytest.mark.parametrize(("cost", "inodes", "share"), [
-    ("work", False, 0.5), ("work", True, 6.0 / 11.0), ("flops", True, 0.5),
+    ("work", False, 11.0 / 21.0), ("work", True, 13.2 / 23.2), ("flops", True, 11.0 / 21.0),
 ])  # fmt: skip
 def test_savings_are_of_iterations_whatever_they_are_charged(cost, inodes, share):
     session = tuned(cost=cost)

@@ -74,8 +74,7 @@ def test_counts_are_of_all():
 
 
 NUMBER = r"(-?[\d.e+-]+)"
-SAVED = re.compile(rf"1: {NUMBER} % of its iterations \(from {NUMBER} to {NUMBER} %\), about {NUMBER} s "
-                   rf"\(from {NUMBER} to {NUMBER} s\)")  # fmt: skip
+SAVED = re.compile(rf"1: {NUMBER} % of its iterations \(from {NUMBER} to {NUMBER} %\), less the {NUMBER} s that")
 ALIKE = {"solves": 200}
 #: Much is saved in quick iterations, little in slow ones; and the other way round.
 QUICK = {"solves": 400, "other": 5, "each": 1e-5, "ratio": 4.0}
@@ -87,16 +86,14 @@ SLOW = {"solves": 20, "safe": 200, "other": 180, "each": 1e-2, "ratio": 200 / 18
     (ALIKE, {"solves": 100, "every": 1, "inodes": True}), tuple(30 * [{"solves": 3}]),
     (QUICK, SLOW), ({**QUICK, "each": 1.0}, SLOW), (SLOW, QUICK, QUICK),
 ])  # fmt: skip
-def test_savings_are_of_all_iterations_and_of_all_seconds(kinds):
+def test_savings_are_of_all_iterations(kinds):
+    """And of no seconds, as an iteration takes longer in some than in others."""
     reviews = [review(**kind) for kind in kinds]
     at_safe = [one.tally.solves * kind.get("safe", 20) for one, kind in zip(reviews, kinds)]
     share = 1.0 - sum(one.tally.iterations for one in reviews) / sum(at_safe)
-    seconds = sum(iterations * kind.get("each", 0.01) for iterations, kind in zip(at_safe, kinds))
-    seconds -= sum(one.tally.seconds + one.tally.own for one in reviews)
-    said, low, high, about, least, most = map(float, SAVED.search(summed(*reviews, ended=1)).groups())
+    said, low, high, own = map(float, SAVED.search(summed(*reviews, ended=1)).groups())
     assert low <= 100.0 * share <= high and abs(said - 100.0 * share) <= 5.0
-    assert least <= seconds <= most
-    assert abs(about - seconds) <= 0.6 * (most - least)
+    assert own == pytest.approx(sum(one.tally.own for one in reviews), rel=0.05)
 
 
 def test_nothing_is_claimed_of_unlike_sessions_without_a_model():

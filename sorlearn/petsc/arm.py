@@ -219,7 +219,7 @@ class EisenstatArm(Arm):
         iterations, reason, rtol = self.ksp.getIterationNumber(), self.ksp.getConvergedReason(), self.ksp.rtol
         if self._resting is None and not (cut and iterations != self.limit):  # a trial of the arm says nothing of ω
             worked = self._tuner.omega_safe if failed else 0.0
-            outcome = Outcome(iterations, reason if failed else MET[0], failed, failed, worked)
+            outcome = Outcome(iterations, reason if failed else MET[0], failed, failed, worked, alone=iterations)
             self._tuner.learn(Solve(outcome, asked=-log10(rtol) if 0.0 < rtol < 1.0 else 8.0, seconds=seconds))
 
     def apply_as_safe(self, P: Any, r: Any, z: Any) -> None:

@@ -227,9 +227,8 @@ class PC(Lending):
         rescue, tuned, clock = self._rescue, self._tuned, self._clock
         clock.stop()
         rescue.lent.give_back()
-        reason = ksp.getConvergedReason()
+        iterations, reason = ksp.getIterationNumber(), ksp.getConvergedReason()
         try:
-            iterations = ksp.getIterationNumber()
             if tuned.repeats and reason > 0 and not rescue.unlike(ksp, x):
                 solve = clock.plain(iterations, reason)
             else:
@@ -247,3 +246,4 @@ class PC(Lending):
         tuned.after(solve, clock.own())
         if self._standing.ended(reason, self._prefix, self._settings):
             self._unattended.hand_over(ksp, tuned, rescue)
+        tuned.spend(clock.own())

@@ -142,6 +142,8 @@ class Rescue:
             outcome = self._continue(ksp, b, x, outcome)
         if outcome.reason < 0:
             outcome = self._repair(ksp, b, x, outcome)
+            alone = iterations if self._decision.omega == self.safe else ksp.getIterationNumber()
+            outcome = outcome._replace(alone=alone)
             if sweep is not None and self.form is None and outcome.worked not in (0.0, self.safe):
                 outcome = self._judge_repair(ksp, b, x, sweep, outcome)
         elif sweep is not None and iterations > 0 and not outcome.rescued:
@@ -306,7 +308,7 @@ class Rescue:
         if after.reason < 0:
             after = self._anew(ksp, b, x, after)
         if after.reason < 0 and outcome.verdict is not None and outcome.verdict.lacks > PROMISED:
-            after = after._replace(failed=True)
+            after = after._replace(failed=True, alone=ksp.getIterationNumber())
         elif after.reason < 0:
             guess.copy(x)
             ksp.setConvergedReason(outcome.reason)

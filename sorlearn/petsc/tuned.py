@@ -170,7 +170,7 @@ class Tuned(Deciding):
         self._decide(lambda features: features.look(A) if context is None else None, ask, float(not self.unattended))
 
     def after(self, solve: Solve, own: float) -> None:
-        """Learn from a solve, for which sorlearn itself took `own` seconds.  Collective where the cost is time."""
+        """Learn from a solve, for which sorlearn has taken `own` seconds so far.  Collective where the cost is time."""
         if self.stopped:
             return
         if self.settings.cost == "time" and self._comm is not None:
@@ -178,7 +178,6 @@ class Tuned(Deciding):
         session = self.session
         if session is None:
             return
-        session.review.tally.own += own
         if self.repeats:
             self.left = self._attempt(session.repeated, solve) or 0
             return
@@ -186,6 +185,11 @@ class Tuned(Deciding):
         assert self._slot is not None and self._slot.features is not None
         self.left = self._attempt(session.charge, solve._replace(own=own, inodes=self._slot.features.inodes)) or 0
         _learning.end()
+
+    def spend(self, own: float) -> None:
+        """Sorlearn itself took so many seconds for a solve, learning and writing down included."""
+        if self.session is not None:
+            self.session.review.tally.own += own
 
 
 def note_held(prefix: str, settings: Settings, why: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import exp
 from statistics import median
 from typing import Any
 
@@ -13,6 +14,9 @@ TWO_SIDED = 2.0
 MUCH, MOSTLY = 0.3, 0.8
 #: Solves before which a learner has had no chance to find a better one.
 CHANCE = 20
+#: Standard deviation of iterations, over their mean, from which on it shows what one takes; mean seconds of solves in
+#: which all that is fixed is too short to matter.
+VARIED, LONG = 0.1, 1e-3
 
 
 class Tally:
@@ -31,6 +35,8 @@ class Tally:
     def __init__(self) -> None:
         self.solves = self.iterations = self.failed = self.repaired = self.continued = self.safe = 0
         self.seconds = self.own = self.digits = 0.0
+        self._plain, self._mean = 0, (0.0, 0.0)  # solves with no other ω's part in them; their iterations and seconds
+        self._squares = self._products = 0.0  # sums of products of deviations: iterations, and these with seconds
 
     def count(self, outcome: Any, seconds: float, digits: float, safe: bool, solves: int = 1) -> None:
         """A solve, or several together, ended with this outcome; tolerances had been tightened by so many digits."""
@@ -42,15 +48,44 @@ class Tally:
         self.failed += outcome.failed
         self.repaired += outcome.failed and outcome.worked > 0.0
         self.continued += outcome.rescued and not outcome.failed
+        if outcome.iterations and not (outcome.failed or outcome.rescued):
+            self._time(outcome.iterations / solves, seconds / solves, solves)
 
     def add(self, other: Tally) -> None:
-        """What another has counted, too."""
+        """What another has counted, too; what an iteration takes is of the first."""
+        first = not self._plain
         for name, count in vars(other).items():
-            setattr(self, name, getattr(self, name) + count)
+            if not name.startswith("_"):
+                setattr(self, name, getattr(self, name) + count)
+            elif first:
+                setattr(self, name, count)
 
-    def at_safe_price(self, price: float) -> float:
-        """Seconds, had all iterations cost what those at ω = 1 do, where others cost `price` of them."""
-        return self.seconds / (1.0 + (price - 1.0) * (1.0 - self.safe / max(self.solves, 1)))
+    def _time(self, iterations: float, seconds: float, solves: int) -> None:
+        self._plain += solves
+        off = iterations - self._mean[0], seconds - self._mean[1]
+        part = solves / self._plain
+        self._mean = self._mean[0] + part * off[0], self._mean[1] + part * off[1]
+        self._squares += solves * (1.0 - part) * off[0] ** 2
+        self._products += solves * (1.0 - part) * off[0] * off[1]
+
+    @property
+    def each(self) -> float | None:
+        """Seconds of an iteration, of solves that have a fixed part, too: least squares; None where that isn't known.
+
+        At most what it is if all that is fixed takes as long as an iteration.
+        """
+        iterations, seconds = self._mean
+        most = seconds / (iterations + 1.0)
+        if self._plain >= CHANCE and self._squares > self._plain * (VARIED * iterations) ** 2:
+            return min(max(self._products / self._squares, 0.0), most)
+        return most if seconds > LONG else None
+
+
+def interval(saved: tuple[float, float]) -> tuple[float, float]:
+    """Least and largest share that may have been saved; the error is a factor's, on what is left."""
+    left, error = 1.0 - saved[0], saved[1]
+    factor = exp(TWO_SIDED * error / left)
+    return 1.0 - left * factor, 1.0 - left / factor
 
 
 def reasons(tally: Tally, price: float, saved: tuple[float, float] | None, sessions: int = 1) -> list[str]:
@@ -76,43 +111,41 @@ def reasons(tally: Tally, price: float, saved: tuple[float, float] | None, sessi
     if tally.solves and tally.safe > MOSTLY * tally.solves:
         if tally.solves >= CHANCE * sessions:
             found.append("the safe omega was mostly as good as any other: there is little to gain on these systems")
-    elif saved and saved[0] + TWO_SIDED * saved[1] < 0.02:
+    elif saved and interval(saved)[1] < 0.02:
         found.append("no omega was found that is better than the safe one; -pc_type sor does as well here")
     return found
 
 
-def savings(tally: Tally, omega_safe: float, saved: tuple[float, float] | None, price: float = 1.0,
-            time: tuple[float, float, float] | None = None) -> str:  # fmt: skip
+def savings(tally: Tally, omega_safe: float, saved: tuple[float, float] | None, price: float = 1.0, sessions: int = 1
+            ) -> str:  # fmt: skip
     """What was saved against the safe ω, where that is known; neither a gain nor a loss where it may be either.
 
-    Parameters
-    ----------
-    time : (float, float, float) or None
-        Seconds as of `Tally.at_safe_price`, the share of the safe ω's seconds that was saved, and its standard error;
-        None where it is that of iterations, as all take equally long.
+    Of several sessions no seconds: iterations take longer in some than in others.
     """
     if saved is None:
         return "saved: not known, as too few solves were made with the safe omega to compare with"
     text, own = f"saved against omega = {omega_safe:g}:", f"{tally.own:.2g} s that sorlearn took itself"
-    share, error = saved
-    if tally.solves == tally.safe:
+    share = saved[0]
+    if tally.solves == tally.safe and not share:
         return f"{text} nothing, as all solves were made with it; there are the {own}"
-    low, high = share - TWO_SIDED * error, share + TWO_SIDED * error
-    interval = f"from {round(100.0 * low)} to {round(100.0 * high)} %"
+    low, high = interval(saved)
+    between = f"from {round(100.0 * low)} to {round(100.0 * high)} %"
     if low <= 0.0 <= high:
-        return f"{text} not known for certain, {interval} of its iterations, less the {own}"
-    spent, part, error = time or (tally.at_safe_price(price), share, error)
+        return f"{text} not known for certain, {between} of its iterations, less the {own}"
+    if sessions > 1 or (each := tally.each) is None:
+        return f"{text} {round(100.0 * share)} % of its iterations ({between}), less the {own}"
+    dearer = 1.0 + (price - 1.0) * (1.0 - tally.safe / tally.solves)  # an iteration, on average
     first, seconds, last = (
-        spent / max(1.0 - (part + off), 1e-3) - tally.seconds - tally.own
-        for off in (-TWO_SIDED * error, 0.0, TWO_SIDED * error)
+        each * tally.iterations * (1.0 / dearer / max(1.0 - part, 1e-3) - 1.0) - tally.own
+        for part in (low, share, high)
     )
-    return (f"{text} {round(100.0 * share)} % of its iterations ({interval}), about {seconds:.2g} s "
+    return (f"{text} {round(100.0 * share)} % of its iterations ({between}), about {seconds:.2g} s "
             f"(from {first:.2g} to {last:.2g} s) after the {own}")  # fmt: skip
 
 
 def summarise(
     name: str, learner: str, tally: Tally, omegas: list[float], omega_safe: float,
-    saved: tuple[float, float] | None, price: float, time: tuple[float, float, float] | None = None, sessions: int = 1,
+    saved: tuple[float, float] | None, price: float, sessions: int = 1,
 ) -> str:  # fmt: skip
     """A few lines for the end of the run; parameters as above, `omegas` those of the last solves that were decided."""
     mean = tally.iterations / max(tally.solves, 1)
@@ -126,6 +159,6 @@ def summarise(
               f"the last {len(omegas)} decisions {median(omegas):.3f}, last {omegas[-1]:.3f}")  # fmt: skip
         lines.append(f"omega: median of {of}")
     if learner_class(learner).learns:
-        lines += [savings(tally, omega_safe, saved, price, time), *reasons(tally, price, saved, sessions)]
+        lines += [savings(tally, omega_safe, saved, price, sessions), *reasons(tally, price, saved, sessions)]
     lines.append(f"failed: {tally.failed}, repaired: {tally.repaired}, continued with omega_safe: {tally.continued}")
     return "\n  ".join(lines)

@@ -136,7 +136,8 @@ class Baseline(Remembers):
         foreseen = min(harder(), CREDIBLE)
         return (TIMES * foreseen if foreseen > 1.0 else FIRST_TIMES) * usual
 
-    def enter(self, cost: float, *, safe: bool, ratio: float | None, solves: int = 1, limit: float = 0.0) -> None:
+    def enter(self, cost: float, *, safe: bool, ratio: float | None, solves: int = 1, limit: float = 0.0,
+              at_safe: float | None = None) -> None:  # fmt: skip
         """A solve cost this much, or several did so on average.
 
         Parameters
@@ -148,13 +149,18 @@ class Baseline(Remembers):
             what the learner had predicted.  None where it has no opinion.
         limit : float
             Iterations after which a trial was to be cut off; 0 for none.
+        at_safe : float, optional
+            What a solve that failed would have cost at the safe ω alone; the rest of `cost` comes of learning.
         """
         self.solves += solves
         self.spent += solves * cost
         if not safe or ratio is not None:
             self.predicts = ratio is not None
         self.streak = self.streak + solves if safe else 0
-        self._audit(cost, ratio, solves) if safe else self._predict(cost, ratio, solves, limit)
+        if safe:
+            self._audit(cost if at_safe is None else at_safe, ratio, solves)
+        else:
+            self._predict(cost, ratio, solves, limit, at_safe)
 
     def spare(self, solves: int) -> int:
         """How many of so many further solves may repeat the last, with nothing due in between.
@@ -187,10 +193,12 @@ class Baseline(Remembers):
             self.pending = 0.0
         self.missed = missed and not self.missed
 
-    def _predict(self, cost: float, ratio: float | None, solves: int, limit: float) -> None:
-        """Trials: what the safe ω would have cost is predicted."""
+    def _predict(self, cost: float, ratio: float | None, solves: int, limit: float, at_safe: float | None) -> None:
+        """Trials: what the safe ω would have cost is predicted, where it wasn't seen."""
         believed, seen = self._believed(cost, ratio), 0.0
-        if cost > limit + 1.0 > 1.0:  # cut off: the rest was the safe ω's, from a better guess
+        if at_safe is not None:
+            believed = seen = at_safe
+        elif cost > limit + 1.0 > 1.0:  # cut off: the rest was the safe ω's, from a better guess
             seen = cost - limit
             self.dearest, believed = max(self.dearest, seen), max(believed, seen)
         if ratio is not None:

@@ -49,7 +49,8 @@ class Books:
 
     def enter(self, decision: Decision, solve: Solve) -> None:
         """One solve."""
-        self._account(decision, Passed(1, solve.outcome.iterations))
+        outcome = solve.outcome
+        self._account(decision, Passed(1, outcome.iterations), outcome.alone + 1.0 if outcome.failed else None)
         self._tell(decision, solve, 1)
 
     def enter_idle(self, decision: Decision, solve: Solve, solves: int = 1) -> None:
@@ -71,12 +72,13 @@ class Books:
         if passed.solves:
             self._account(decision, passed)
 
-    def _account(self, decision: Decision, passed: Passed) -> None:
+    def _account(self, decision: Decision, passed: Passed, at_safe: float | None = None) -> None:
         self._accuracy.earn(passed.iterations, passed.solves)
         cost = passed.iterations / passed.solves + 1.0
         self._baseline.enter(
-            cost, safe=decision.omega == self._omega_safe, ratio=self.ratio, solves=passed.solves, limit=decision.limit
-        )
+            cost, safe=decision.omega == self._omega_safe, ratio=self.ratio, solves=passed.solves, limit=decision.limit,
+            at_safe=at_safe,
+        )  # fmt: skip
 
     def _tell(self, decision: Decision, solve: Solve, solves: int) -> None:
         self.solves += solves

@@ -49,6 +49,8 @@ class Outcome(NamedTuple):
         ω that a failed solve was repaired with; 0 for none.
     verdict : Verdict or None
         What measuring the answer gave, where it was measured.
+    alone : int
+        Of a failed solve, the iterations of one attempt: the safe ω's first where it was tried, else the last.
     """
 
     iterations: int
@@ -57,6 +59,7 @@ class Outcome(NamedTuple):
     failed: bool = False
     worked: float = 0.0
     verdict: Verdict | None = None
+    alone: int = 0
 
     @property
     def idle(self) -> bool:

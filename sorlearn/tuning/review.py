@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import log10
+
 from ..learners import learner_class
 from ..options import Settings
 from ..records.log import Log
@@ -39,6 +41,7 @@ class Review:
     def __init__(self, name: str, settings: Settings, pricing: Pricing, log: Log, at_random: bool) -> None:
         self.tally, self.comparison = Tally(), Comparison(at_random)
         self.name, self._settings, self._pricing, self._log = name, settings, pricing, log
+        self._digits: float | None = 0.0  # asked for in the last solve of which it is known; None from a guess
 
     @property
     def omegas(self) -> list[float]:
@@ -52,9 +55,15 @@ class Review:
 
     def enter(self, decision: Decision, solve: Solve, ratio: float | None, solves: int = 1) -> None:
         """A solve, or several together, came of this decision; `ratio` as in `Baseline.enter`."""
-        safe = decision.omega == self._settings.omega
-        self.comparison.enter(solve.outcome.iterations / solves, safe, ratio, solves)
-        self.tally.count(solve.outcome, solve.seconds, decision.tighten, safe, solves)
+        safe, outcome = decision.omega == self._settings.omega, solve.outcome
+        if solve.before:
+            self._digits = log10(solve.before / solve.target) - decision.tighten if solve.target else None
+        if outcome.failed:
+            known = safe or outcome.worked in (0.0, self._settings.omega)
+            self.comparison.enter_failed(outcome.iterations, outcome.alone, known)
+        else:
+            self.comparison.enter(outcome.iterations / solves, safe, ratio, solves, self._digits)
+        self.tally.count(outcome, solve.seconds, decision.tighten, safe, solves)
 
     def enter_idle(self, decision: Decision, solve: Solve, solves: int) -> None:
         """Solves without an iteration, which count for nothing but themselves."""

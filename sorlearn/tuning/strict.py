@@ -100,10 +100,12 @@ class Strict(Baseline):
         """Iterations after which a trial is cut off; 0 for none."""
         return float(int(CUT * self.dearest) + 1) if self.audits else 0.0
 
-    def enter(self, cost: float, *, safe: bool, ratio: float | None, solves: int = 1, limit: float = 0.0) -> None:
+    def enter(self, cost: float, *, safe: bool, ratio: float | None, solves: int = 1, limit: float = 0.0,
+              at_safe: float | None = None) -> None:  # fmt: skip
         """See `Baseline.enter`; a solve at the safe ω that wasn't drawn is no audit."""
         self.ahead = max(self.ahead - solves, 0)
-        super().enter(cost, safe=safe and self.probability > 0.0, ratio=ratio, solves=solves, limit=limit)
+        safe = safe and self.probability > 0.0
+        super().enter(cost, safe=safe, ratio=ratio, solves=solves, limit=limit, at_safe=at_safe)
 
     def _probability(self) -> float:
         if self.audits < 2 or self.tiny or self.margin < CUT * self.dearest:
@@ -123,7 +125,7 @@ class Strict(Baseline):
     def _take_back(self, cost: float, believed: float) -> None:
         """Nothing was believed."""
 
-    def _predict(self, cost: float, ratio: float | None, solves: int, limit: float) -> None:
-        super()._predict(cost, None, solves, 0.0)
+    def _predict(self, cost: float, ratio: float | None, solves: int, limit: float, at_safe: float | None) -> None:
+        super()._predict(cost, None, solves, 0.0, None)
         self.alarm = cost > ALARM * self.trial > 0.0
         self.trial += (1.0 - 0.9**solves) * (cost - self.trial) if self.trial else cost

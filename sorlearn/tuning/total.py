@@ -23,8 +23,8 @@ class Total:
 
     def __init__(self, settings: Settings, at_random: bool) -> None:
         self._settings, self._tally, self._sessions = settings, Tally(), 0
-        self._iterations, self._seconds = Comparison(at_random), Comparison(at_random)
-        self._spent = self._priced = 0.0  # seconds as of `Tally.at_safe_price`; sum of prices over solves
+        self._comparison = Comparison(at_random)
+        self._priced = 0.0  # sum of prices over solves
         self._omegas: list[float] = []
         self._name: str | None = None
         self._open: dict[Review, None] = {}
@@ -42,25 +42,17 @@ class Total:
 
     def _add(self, review: Review) -> None:
         del self._open[review]
-        tally, price = review.tally, review.price
-        spent = tally.at_safe_price(price)
-        self._tally.add(tally)
-        self._sessions += tally.solves > 0
-        self._iterations.add(review.comparison)
-        self._seconds.add(review.comparison, spent / max(tally.iterations, 1))
-        self._spent += spent
-        self._priced += tally.solves * price
+        self._tally.add(review.tally)
+        self._sessions += review.tally.solves > 0
+        self._comparison.add(review.comparison)
+        self._priced += review.tally.solves * review.price
         self._omegas += review.omegas
 
     def summary(self) -> str:
         """A few lines for the end of the run, which all sessions end with."""
         for review in list(self._open):
             self._add(review)
-        tally, settings, saved, time = self._tally, self._settings, self._iterations.savings(), None
+        tally, settings = self._tally, self._settings
         price = round(self._priced / tally.solves, 1) if tally.solves else 1.0  # as `Price` does
-        if self._sessions > 1:  # an iteration takes longer in some than in others
-            of_seconds = self._seconds.savings()
-            time = (self._spent, *of_seconds) if of_seconds else None
-            saved = saved if time else None
-        return summarise(self._name or "", settings.learner, tally, self._omegas, settings.omega, saved, price, time,
-                         self._sessions)  # fmt: skip
+        return summarise(self._name or "", settings.learner, tally, self._omegas, settings.omega,
+                         self._comparison.savings(), price, self._sessions)  # fmt: skip
