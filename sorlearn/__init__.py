@@ -57,8 +57,11 @@ def attach(ksp: Any, *, context: Any = None, **options: Any) -> Any:
     OptionError
         If an option has a value it can't have.
     """
+    from .errors import OptionError
     from .petsc.pc import PC
 
+    if not (context is None or callable(context) or (isinstance(context, tuple) and len(context) == 2)):
+        raise OptionError(f"context {context!r} must be (least, most) or a function without arguments")
     if isinstance(context, tuple):
         options = {"context_min": context[0], "context_max": context[1], **options}
     tuner = PC(options)

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,16 @@ def ask(python: str) -> dict[str, Any]:
         If it doesn't start, or crashes.
     """
     try:
-        run = subprocess.run([python, PROBE], capture_output=True, text=True, timeout=120)
-        return json.loads(run.stdout.splitlines()[-1])
+        run = subprocess.run([python, PROBE], capture_output=True, text=True, errors="replace", timeout=120)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RuntimeError(str(error)) from None
-    except (IndexError, ValueError):
-        lines = run.stderr.strip().splitlines() or ["it says nothing"]
-        raise RuntimeError(f"exit status {run.returncode}: {lines[-1]}") from None
+    for line in reversed(run.stdout.splitlines()):  # others may say something, too
+        with suppress(ValueError):
+            found = json.loads(line)
+            if isinstance(found, dict) and "version" in found:
+                return found
+    lines = run.stderr.strip().splitlines() or ["it doesn't say what it has"]
+    raise RuntimeError(f"exit status {run.returncode}: {lines[-1]}")
 
 
 def examine(running: bool = False) -> tuple[str, bool]:

@@ -252,3 +252,36 @@ def test_a_guarded_solver_in_another_one_is_refused(arms):
         from_options(laplacian(N), "nested_")
     error = raised.value.__cause__ if isinstance(raised.value, PETSc.Error) else raised.value
     assert "remedy: -nested_sorlearn_ksp_type cg" in str(error)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_singular_values_beside_trials_that_are_cut_off(again):
+    """CG allows no other limit then than the one that it was set up for."""
+    A = laplacian(40)
+    ksp = with_arms(A, "blocks,sor", **BLOCKS)
+    ksp.setComputeSingularValues(True)
+    for seed in range(60):
+        fill(A, 40, -0.01 * (seed % 7))
+        if again and seed % 20 == 10:
+            ksp.reset()
+            ksp.setOperators(A)
+        solve(ksp, seed)
+        assert ksp.getConvergedReason() > 0
+    largest, least = ksp.computeExtremeSingularValues()
+    assert largest > least > 0.0
+
+
+@pytest.mark.parametrize("ksp_type", ["cg", "gmres"])
+@pytest.mark.parametrize("reset", [True, False])
+def test_residual_histories_of_solves_that_another_arm_has_gone_on_with(ksp_type, reset):
+    A = laplacian(N)
+    ksp = with_arms(A, "sor,blocks", ksp_type, **BLOCKS)
+    ksp.setConvergenceHistory(2000, reset=reset)
+    before = 0
+    for seed in range(8):
+        if seed:
+            force(ksp, arm=1, limit=4.0, heir=0)
+        solve(ksp, seed)
+        entries = len(ksp.getConvergenceHistory())
+        assert entries - (0 if reset else before) == ksp.getIterationNumber() + 1
+        before = entries

@@ -11,6 +11,7 @@ from petsc4py import PETSc
 from systems import fill, laplacian, native, random_rhs, solver, user_test
 
 import sorlearn
+from sorlearn.errors import OptionError
 from sorlearn.petsc import fast
 
 pytestmark = pytest.mark.both_ways
@@ -327,3 +328,10 @@ def test_options_that_are_set_again_are_heeded():
     for seed in range(5):
         ksp.solve(*random_rhs(A, seed))
         assert kept.omega == 1.3
+
+
+@pytest.mark.parametrize("context", [4.0, [0.0, 10.0], (0.0,), "step"])
+def test_a_context_that_attach_cannot_use_is_refused(context):
+    ksp = PETSc.KSP().create()
+    with pytest.raises(OptionError, match="least, most"):
+        sorlearn.attach(ksp, context=context)

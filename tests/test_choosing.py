@@ -253,7 +253,7 @@ def test_the_advice_has_the_options_that_an_arm_had(capfd):
     """Its own before those that it shares with the others; not those that arms take from the solver around them."""
     ksp = with_arms(laplacian(N), "sor,blocks", **BLOCKS, sorlearn_ksp_type="gmres", sorlearn_ksp_gmres_restart=5,
                     sorlearn_blocks_ksp_gmres_restart=7, sorlearn_blocks_ksp_rtol=1e-4, sorlearn_blocks_lag_solves=3,
-                    sorlearn_blocks_ksp_max_it=2)  # fmt: skip
+                    sorlearn_blocks_ksp_max_it=2, sorlearn_ksp_atol=1e-30)  # fmt: skip
     solve(ksp, 0)
     sor, blocks = arms_of(ksp).choosing.session.tally.words
     prefix = ksp.getOptionsPrefix()
@@ -263,6 +263,7 @@ def test_the_advice_has_the_options_that_an_arm_had(capfd):
     for option in ("rtol", "max_it"):
         assert f"-{prefix}sorlearn_blocks_ksp_{option} has no effect" in said
         assert f"remedy: -{prefix}ksp_{option}" in said
+    assert f"-{prefix}sorlearn_ksp_atol has no effect" in said
     assert "gmres_restart" not in said
     assert all(words.startswith(f"-{prefix}ksp_type gmres ") for words in (sor, blocks))
     ksp.destroy()

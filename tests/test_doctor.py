@@ -73,12 +73,18 @@ def test_no_python3_at_all(tmp_path):
 
 @pytest.mark.parametrize(
     ("script", "said"),
-    [("echo went away >&2; exit 3", "exit status 3: went away"), ("echo hello", "exit status 0"), ("kill -6 $$", "-6")],
+    [("echo went away >&2; exit 3", "exit status 3: went away"), ("echo hello", "exit status 0"), ("kill -6 $$", "-6"),
+     ("printf '\\377\\n'", "exit status 0"), ("echo '{}'", "exit status 0"), ("echo 5", "exit status 0")],
 )
 def test_a_python3_that_is_none(tmp_path, script, said):
     status, text = doctor(PATH=python3(tmp_path, script))
     assert status == 1 and "it can't be used: " in text and said in text
     assert doctor("--python", PATH=python3(tmp_path, script))[0] == 0  # a program of this Python works
+
+
+def test_a_python3_that_says_something_else_at_its_end(tmp_path):
+    status, text = doctor(PATH=python3(tmp_path, f'{sys.executable} "$@"; echo bye'))
+    assert "it can't be used" not in text and status == 0
 
 
 def test_another_python3_first_on_path_is_the_one_that_counts(tmp_path):

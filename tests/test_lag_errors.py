@@ -9,6 +9,7 @@ from test_lag import context, lagged, plain
 
 from sorlearn.names import kin
 from sorlearn.petsc import lag
+from sorlearn.petsc.delegate import set_no_test
 from sorlearn.petsc.wrapped import Wrapped
 from sorlearn.records.lag import Tally
 from sorlearn.tuning.lag import Renewal
@@ -270,3 +271,47 @@ def test_solves_of_contexts_that_are_made_anew_are_counted():
     ksp.destroy()
     tally = lag._tallies[name]
     assert tally.solves == tally.set_ups >= 5 * 4
+
+
+#: On one rank PCREDUNDANT sets itself up for changed matrices, whatever it is told.
+ALONE = {**LAG, "lag_pc_type": "lu"}
+
+
+@pytest.mark.parametrize("around", [
+    {"ksp_type": "preonly", "pc_type": "ksp", "ksp_ksp_type": "preonly",
+     **{f"ksp_{name}": ALONE[name] for name in ALONE}},
+    {"ksp_type": "preonly", "pc_type": "bjacobi", **{f"sub_{name}": ALONE[name] for name in ALONE}},
+    {"ksp_type": "python", "ksp_python_type": "sorlearn.KSP", "sorlearn_ksp_type": "richardson", "ksp_max_it": 3,
+     "ksp_norm_type": "none", **ALONE},
+    {"ksp_type": "python", "ksp_python_type": "sorlearn.KSP", "sorlearn_ksp_type": "richardson", "ksp_max_it": 3,
+     "ksp_norm_type": "none", "sorlearn_arms": "lu,sor"},
+])  # fmt: skip
+def test_nor_does_a_solver_around_it_that_applies_once(worth_hundred, around):
+    A = laplacian(N)
+    ksp = plain(A, "", **around)
+    for seed in range(12):
+        fill(A, N, -0.5 - 0.2 * seed)
+        ksp.setOperators(A)
+        for more in range(3):
+            b, x = random_rhs(A, seed + more)
+            ksp.solve(b, x)
+            assert true_residual(A, b, x) < 1e-10
+
+
+@pytest.mark.parametrize("first", [0, 6])
+def test_a_solver_that_tests_no_more(worth_hundred, first):
+    """Another type or test on a live KSP, decided after its preconditioner was kept."""
+    A = laplacian(N)
+    for change in ("type", "test"):
+        ksp = lagged(A, "-pc_type lu", ksp_type="richardson")
+        for seed in range(12):
+            if seed == first and change == "type":
+                ksp.setType("preonly")
+            elif seed == first:
+                ksp.setTolerances(max_it=3)
+                set_no_test(ksp)
+            fill(A, N, -0.5 - 0.02 * seed)
+            ksp.setOperators(A)
+            b, x = random_rhs(A, seed)
+            ksp.solve(b, x)
+            assert true_residual(A, b, x) < (1e-10 if seed >= first else 1e-3)

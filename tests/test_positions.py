@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from conftest import ROOT, run
+from conftest import ROOT, SWITCH, run
 from petsc4py import PETSc
 from systems import CLASS, laplacian, random_rhs, solver, true_residual, user_test
 
 import sorlearn
 import sorlearn.petsc.pc
+from sorlearn.petsc.delegate import set_no_test
 
 #: Every ω but the safe one would be far from it, and chosen at once.
 LEARNER = "tsallis_inf"
@@ -310,6 +311,27 @@ def test_a_solve_inside_a_function_that_is_differenced_holds_omega(before):
     assert "inside the function of a nonlinear solver" in tuner.position
     snes.destroy()
     inside.destroy()
+
+
+@pytest.mark.parametrize("way", ["C", "Python"])
+@pytest.mark.parametrize("learned", [2, 90])
+def test_a_test_that_is_replaced_on_a_live_solver_is_noticed(monkeypatch, way, learned):
+    """No test at all, and PETSc's own again."""
+    monkeypatch.setenv(SWITCH, "1" if way == "C" else "0")
+    A = laplacian(8)
+    ksp = solver(A, f"live_{way}_{learned}_")
+    tuner = ksp.getPC().getPythonContext()
+    for seed in range(learned):
+        ksp.solve(*random_rhs(A, seed))
+    assert tuner.position == "learning"
+    set_no_test(ksp)
+    for seed in range(3):
+        ksp.solve(*random_rhs(A, seed))
+        assert tuner.position.startswith("omega held") and tuner.omega == 1.0
+    ksp.setConvergenceTest(None)
+    for seed in range(3):
+        ksp.solve(*random_rhs(A, seed))
+    assert tuner.position == "learning"
 
 
 def test_a_quasi_newton_method_s_solves_hold_omega():

@@ -16,6 +16,8 @@ from sorlearn.records.journal import Journal, line, read
 from sorlearn.tuning.record import SolveRecord
 
 GOOD = line("a_", SolveRecord(1, 1.5, 3, 2))
+#: Of the second schema, but for the number of the solve.
+ARMS = GOOD.replace('"schema": 1', '"schema": 2, "arm": "sor"').replace('"solve": 1, ', "")
 BAD = {
     "number": "5",
     "text": '"a"',
@@ -36,6 +38,9 @@ BAD = {
     "iterations a fraction": GOOD.replace('"iterations": 3', '"iterations": 3.5'),
     "iterations enormous": GOOD.replace('"iterations": 3', '"iterations": ' + "9" * 400),
     "rescued a list": GOOD.replace('"rescued": false', '"rescued": []'),
+    "an arm's solve missing": ARMS,
+    "an arm's solve a list": ARMS[:-1] + ', "solve": [1]}',
+    "an arm's solve enormous": ARMS[:-1] + ', "solve": ' + "9" * 400 + "}",
     "deeply nested": "[" * 100_000,
 }
 

@@ -13,6 +13,7 @@ from petsc4py import PETSc
 
 from ..errors import MatrixError
 from ..tuning.record import MET, Outcome, Solve
+from . import tolerances
 from .beforehand import Definite, pattern
 from .clib import library
 from .lag import Lag
@@ -60,6 +61,7 @@ class Arm(ABC):
         if (wanted := outer.getComputeSingularValues()) != self.ksp.getComputeSingularValues():
             self.ksp.reset()  # what it takes is made in KSPSetUp
             self.ksp.setComputeSingularValues(wanted)
+            tolerances.write(self.ksp, max_it=outer.max_it)
         self.ksp.setOperators(*outer.getOperators())
         self.pc.setReusePreconditioner(reuses(outer.getPC()))
         dm = outer.getPC().getDM()  # a KSP would make one

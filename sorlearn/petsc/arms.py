@@ -17,7 +17,7 @@ from . import position
 from .answers import UNPRECONDITIONED, Answers, Ended
 from .arm import Arm, EisenstatArm, new_arm
 from .choosing import Choosing
-from .clib import Refusals, origin
+from .clib import Refusals, convergence_test, origin
 from .inner import new_inner
 from .locks import unlocking
 from .rescue import first_residual, keep_first_residual
@@ -69,6 +69,7 @@ class Arms:
         named = settings.arms or ""
         self._auto = named == "auto"
         self.all: list[Arm] = []
+        self._say_what_is_followed("")
         for name in ["sor"] if self._auto else named.split(","):
             self._add(outer, name)
         first = "sor" if self._auto else named.split(",")[0]
@@ -77,7 +78,7 @@ class Arms:
                               "one; remedy: begin with sor")  # fmt: skip
         self.in_use = self.all[0]
         self._held: str | None = None
-        self._position = (0, 0)
+        self._position: tuple[Any, ...] = ()
         self._answers = Answers(self.all, self._run, self._use)
         self.choosing = Choosing(self._prefix, settings)
 
@@ -93,7 +94,11 @@ class Arms:
             return
         keep_first_residual(arm.ksp)
         self.all.append(arm)
-        own = PETSc.Options(f"{self._prefix}sorlearn_{name}_")
+        self._say_what_is_followed(f"{name}_")
+
+    def _say_what_is_followed(self, stem: str) -> None:
+        """Which options under this stem have no effect."""
+        own = PETSc.Options(f"{self._prefix}sorlearn_{stem}")
         for option in (option for option in _FOLLOWED if own.hasName(f"ksp_{option}")):
             once(PETSc.COMM_WORLD, self._prefix, f"-{own.prefix}ksp_{option} has no effect, as arms solve what "
                  f"they are asked to; remedy: -{self._prefix}ksp_{option}")  # fmt: skip
@@ -237,7 +242,8 @@ class Arms:
 
     def _holds(self, outer: Any) -> bool:
         """Whether solves of this KSP say nothing of arms, so that the safe one makes them all."""
-        identity = outer.handle, int(outer.norm_type), tuple(position.under_way())
+        test = convergence_test(outer.handle)[0]
+        identity = outer.handle, int(outer.norm_type), test, tuple(position.under_way())
         if identity != self._position:
             self._position, kind = identity, self.all[0].ksp.getType()
             held = position.why_held(outer, guarded=False, kind=kind)

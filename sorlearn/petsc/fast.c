@@ -401,7 +401,8 @@ static PetscErrorCode Follow(State *state, Mat P, PetscBool willing, PetscBool *
 static PetscBool Known(State *state, KSP ksp)
 {
   PetscObjectId id;
-  return (PetscBool)(!PetscObjectGetId((PetscObject)ksp, &id) && id == state->solver && ksp->normtype == state->norm);
+  return (PetscBool)(!PetscObjectGetId((PetscObject)ksp, &id) && id == state->solver && ksp->normtype == state->norm &&
+                     (void *)ksp->converged == state->test);
 }
 
 /* Whether a failed solve would be repeated with another omega. */
@@ -442,7 +443,7 @@ static PetscErrorCode PreSolve(PC pc, KSP ksp, Vec b, Vec x)
   if (Known(state, ksp)) {
     if (state->holds) PetscFunctionReturn(0);
     if (state->left > 0) {
-      known = (PetscBool)(!state->running && (!state->test || (void *)ksp->converged == state->test));
+      known = (PetscBool)!state->running;
       if (state->idle && state->solves + state->idle >= KEPT) known = PETSC_FALSE; /* there is no room for another */
       if (!state->wraps) PetscCall(Follow(state, pc->pmat, known, &known));
       else {

@@ -65,6 +65,8 @@ class Heard:
             test = "outer"
         else:
             test = "cut" if 0 < limit < most else "own"
+            if test == "cut" and self._outer.getComputeSingularValues():
+                test = "outer"  # some KSPs keep to the limit that they were set up for then
         if test != self._tests.get(inner.handle):
             self._tests[inner.handle] = test
             self._set(inner, test)
@@ -101,7 +103,8 @@ class Heard:
         if iteration == 0:
             self._done, self._last = self._last, self._last
         self._show(iteration, norm)
-        self._outer.logConvergenceHistory(norm)
+        if iteration or not self._done:  # what is gone on from is there
+            self._outer.logConvergenceHistory(norm)
         with self._theirs():
             self._outer.monitor(self._last, norm)
         self._heed(inner)

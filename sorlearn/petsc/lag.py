@@ -14,11 +14,13 @@ from ..records import lag as records
 from ..records.journal import Journal
 from ..tuning.decision import Decision
 from . import alive, position, reading
+from .clib import convergence_test
 from .context import identity
 from .rescue import Rescue
 from .say import at_exit, say
 from .unattended import UnattendedUpkeep, overrides
 from .upkeep import Upkeep
+from .usertest import outer_of
 from .wrapped import Wrapped, reuses
 
 _MAX_IT = int(PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT)
@@ -230,6 +232,8 @@ class Lag:
         self._take_back()
         self._active = self._seen = self._sees(ksp)
         if not self._active:
+            if self._alone and upkeep.kept and not (self._settings.solves or reuses(pc)):
+                upkeep.set_up(pc)  # that was decided for other solves
             return
         pc.setUp()  # KSP leaves it to the first application where the matrix has changed in place
         self._wrapped(pc)
@@ -246,13 +250,15 @@ class Lag:
 
     def _sees(self, ksp: Any) -> bool:
         """Whether this KSP says where a solve ends, and what came of it."""
-        asked = identity(ksp), int(ksp.norm_type), ksp.getType(), tuple(position.under_way())
+        test = convergence_test(ksp.handle)[0]
+        asked = identity(ksp), int(ksp.norm_type), ksp.getType(), test, tuple(position.under_way())
         if asked == self._ksp:
             return self._seen
         self._rescue.repairable = not (self._scaled or position.scales(ksp))
         self._ksp, held = asked, position.why_held(ksp, self.guarded)
         tests = held is None or held.remedy != position.ITERATES_NOT.remedy
-        self._alone = not tests and position.depth() == 1
+        around = position.depth() - 1 - (ksp.handle in outer_of)
+        self._alone = not tests and (not around or position.nobody_tests(self._prefix))
         if held is None:
             self.position = "decided solve by solve"
         elif self._alone:

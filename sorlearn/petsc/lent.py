@@ -43,7 +43,7 @@ class Lent:
     def begin(self, ksp: Any, decision: Decision, lenient: bool) -> None:
         """Tighten the tolerances as decided; where `lenient`, raise no error if the solve fails."""
         self._borrow(ksp)
-        self.limit, self.limited = int(decision.limit), False
+        self.limit, self.limited = 0 if ksp.getComputeSingularValues() else int(decision.limit), False  # CG forbids it
         ksp.setIterationNumber(0)  # BiCGStab preconditions its first residual before it does so, see watch
         if decision.tighten or decision.tighten_atol:
             self._early = ksp.handle not in outer_of and test_of(ksp).default

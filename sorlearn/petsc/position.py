@@ -76,6 +76,14 @@ def inside_unflexible(prefix: str, outermost: int = 1) -> bool:
     return False
 
 
+def nobody_tests(prefix: str) -> bool:
+    """Whether solvers around one of this prefix apply a preconditioner once, as far as options tell."""
+    words = prefix.split("_")[:-1]
+    outer = ["".join(f"{word}_" for word in words[:i]) for i in range(len(words))]
+    kinds = [kind for stem in outer if (kind := PETSc.Options(stem).getString("ksp_type", ""))]
+    return bool(kinds) and all(kind in _ONCE for kind in kinds)
+
+
 def scales(ksp: Any) -> bool:
     """Whether the KSP scales its systems for as long as it solves (`-ksp_diagonal_scale`): a repeat would once more."""
     scaled = PetscBool(0)

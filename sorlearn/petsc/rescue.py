@@ -94,14 +94,14 @@ class Rescue:
 
     def hand_over(self, ksp: Any, decision: Decision, state: Any) -> None:
         """Let fast.c do as `prepare` and `watch` in solves that repeat this decision."""
-        state.safe, state.fallback, state.limit = self.safe, decision.fallback, int(decision.limit)
+        state.safe, state.fallback = self.safe, decision.fallback
+        state.limit = 0 if ksp.getComputeSingularValues() else int(decision.limit)
         state.repairable, state.guess = self.repairable, self._guess.handle if self._guess else None
         state.tighten_rtol, state.tighten_atol = 10.0**-decision.tighten, 10.0**-decision.tighten_atol
-        state.least_rtol, state.test = LEAST_RTOL, None
+        state.least_rtol = LEAST_RTOL
         state.easy = FAILS if decision.turns and self._measures(ksp) else 0.0
         if decision.tighten or decision.tighten_atol:
-            test = test_of(ksp)
-            state.test, state.early = test.function, ksp.handle not in outer_of and test.default
+            state.early = ksp.handle not in outer_of and test_of(ksp).default
 
     def take_over(self, decision: Decision, limited: bool, transposed: bool) -> None:
         """Finish a solve that fast.c has begun, and whose KSP has got back what the user had set."""

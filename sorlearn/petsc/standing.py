@@ -9,6 +9,7 @@ from petsc4py import PETSc
 from ..learners import learner_class
 from ..options import Settings
 from . import position
+from .clib import convergence_test
 from .context import identity
 from .rescue import keep_first_residual
 from .tuned import note_held
@@ -53,7 +54,7 @@ class Standing:
             Whether the solve may be decided, so that it is asked what it is inside of.
         """
         norm = int(ksp.norm_type)
-        asked = identity(ksp), norm, ksp.getType(), repairable
+        asked = identity(ksp), norm, ksp.getType(), repairable, convergence_test(ksp.handle)[0]
         around = position.under_way() if decides and self.held is None else self._around
         if asked != self._ksp or around != self._around:
             self._ksp, self._around = asked, around

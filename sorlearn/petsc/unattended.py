@@ -12,6 +12,7 @@ from ..tuning.decision import Decision
 from ..tuning.record import Outcome, Passed, Solve
 from . import fast
 from .borrowed import Borrowed
+from .clib import convergence_test
 from .context import identity
 from .rescue import Rescue
 from .sor import Sweeps
@@ -75,6 +76,7 @@ class Attached:
         """It is this KSP that all is said of."""
         self._ksp.hold(ksp)
         self.state.solver, self.state.norm = identity(ksp), int(ksp.norm_type)
+        self.state.test = convergence_test(ksp.handle)[0]
 
 
 class Unattended(Attached):

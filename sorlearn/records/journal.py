@@ -128,7 +128,7 @@ def _entry(text: str, where: str) -> dict[str, Any]:
         ours = ours and isinstance(entry["rescued"], bool) and type(entry["iterations"]) is int
         numbers = list(NUMBERS)
         if entry["schema"] == ARMS_SCHEMA:
-            ours = ours and isinstance(entry["arm"], str)
+            ours = ours and isinstance(entry["arm"], str) and type(entry["solve"]) is int and _is_number(entry["solve"])
             numbers = [key for key in NUMBERS if entry[key] is not None or key != "omega"]
         ours = ours and all(_is_number(entry[key]) for key in numbers)
     except (KeyError, RecursionError, TypeError, ValueError):
