@@ -258,7 +258,7 @@ class Lag:
         self._ksp, held = asked, position.why_held(ksp, self.guarded)
         tests = held is None or held.remedy != position.ITERATES_NOT.remedy
         around = position.depth() - 1 - (ksp.handle in outer_of)
-        self._alone = not tests and (not around or position.nobody_tests(self._prefix))
+        self._alone = not tests and (around <= 0 or position.nobody_tests(self._prefix))
         if held is None:
             self.position = "decided solve by solve"
         elif self._alone:

@@ -23,7 +23,7 @@ _ENTRIES = 3
 
 @cache
 def _places() -> tuple[list[int], int | None]:
-    """Where a KSP has the functions that these set, and the number of entries of its history, if that is found."""
+    """Where a KSP has the functions that these set, and how many entries its history has, as far as found."""
     ksp, word = PETSc.KSP().create(PETSc.COMM_SELF), ctypes.sizeof(ctypes.c_void_p)
     handle, mark = ctypes.c_void_p(ksp.handle), ctypes.create_string_buffer(1)  # which nobody calls
     hooks = []
@@ -31,10 +31,10 @@ def _places() -> tuple[list[int], int | None]:
         library()[name](handle, mark, None)
         places = (place for place in range(0, _SCANNED, word)
                   if ctypes.c_void_p.from_address(ksp.handle + place).value == ctypes.addressof(mark))  # fmt: skip
-        hooks.append(next(places))
+        hooks += [place for place in [next(places, None)] if place is not None]
         library()[name](handle, None, None)
     ksp.setConvergenceHistory(_ENTRIES + 1, reset=True)
-    before = list(range(0, min(hooks), 4))  # it comes before them
+    before = list(range(0, min(hooks, default=0), 4))  # it comes before them
     for entries in range(1, _ENTRIES + 1):
         ksp.logConvergenceHistory(1.0)
         before = [place for place in before if ctypes.c_int32.from_address(ksp.handle + place).value == entries]
