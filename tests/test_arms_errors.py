@@ -269,19 +269,3 @@ def test_singular_values_beside_trials_that_are_cut_off(again):
         assert ksp.getConvergedReason() > 0
     largest, least = ksp.computeExtremeSingularValues()
     assert largest > least > 0.0
-
-
-@pytest.mark.parametrize("ksp_type", ["cg", "gmres"])
-@pytest.mark.parametrize("reset", [True, False])
-def test_residual_histories_of_solves_that_another_arm_has_gone_on_with(ksp_type, reset):
-    A = laplacian(N)
-    ksp = with_arms(A, "sor,blocks", ksp_type, **BLOCKS)
-    ksp.setConvergenceHistory(2000, reset=reset)
-    before = 0
-    for seed in range(8):
-        if seed:
-            force(ksp, arm=1, limit=4.0, heir=0)
-        solve(ksp, seed)
-        entries = len(ksp.getConvergenceHistory())
-        assert entries - (0 if reset else before) == ksp.getIterationNumber() + 1
-        before = entries

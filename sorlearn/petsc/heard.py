@@ -103,8 +103,7 @@ class Heard:
         if iteration == 0:
             self._done, self._last = self._last, self._last
         self._show(iteration, norm)
-        if iteration or not self._done:  # what is gone on from is there
-            self._outer.logConvergenceHistory(norm)
+        self._outer.logConvergenceHistory(norm)
         with self._theirs():
             self._outer.monitor(self._last, norm)
         self._heed(inner)
