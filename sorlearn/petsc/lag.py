@@ -122,7 +122,7 @@ class Lag:
         if not self._seen:
             self._count(None)
         self._unattended.state.countdown = 1
-        if not self._ksp:  # which calls a preconditioner inside its own by no other callback
+        if not self._ksp:  # another preconditioner may have it, and calls nothing around solves
             self._alone = not position.under_way()
         self._upkeep.matrix_changed(pc, self._seen, self._alone)
         self._decided(began, before)

@@ -12,10 +12,10 @@ from petsc4py import PETSc
 
 from ..errors import MatrixError
 from ..names import kin
+from ..records import told
 from .clib import error_text
 from .sor import Sweeps
 
-_told: set[tuple[str, str]] = set()
 _last_words: dict[Any, tuple[str, Callable[[], str]]] = {}
 #: PETSc's error codes of a zero or missing entry on the diagonal, which the other ranks know nothing of.
 _OF_ONE_RANK = (71, 73, 75)
@@ -53,9 +53,7 @@ def complain(comm: Any, text: str) -> None:
 
 def once(comm: Any, prefix: str, text: str) -> None:
     """A message about a solver, on stderr, the first time only for all that are its kin."""
-    key = kin(prefix), kin(text)
-    if key not in _told:
-        _told.add(key)
+    if told.first(prefix, kin(text)):
         complain(comm, f"solver '{prefix}': {text}")
 
 

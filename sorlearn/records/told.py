@@ -1,4 +1,4 @@
-"""What goes wrong with a file, told once a run: solvers of other sizes have the same options."""
+"""What is told once a run: solvers of other sizes, or made anew, have the same to say."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from ..names import kin
 _told: set[tuple[str, str]] = set()
 
 
-def first(option: str, path: str) -> bool:
-    """Whether nothing has gone wrong so far with this path of this option, or of one that differs by ids only."""
-    key = kin(option), path
+def first(name: str, what: str) -> bool:
+    """Whether this is told for the first time of this name (a solver's, an option's), or of one that differs by ids."""
+    key = kin(name), what
     known = key in _told
     _told.add(key)
     return not known
