@@ -431,7 +431,8 @@ def test_ranks_with_clocks_of_their_own_decide_alike(monkeypatch):
     rank = PETSc.COMM_WORLD.getRank()
     rng = np.random.default_rng(rank)
     clock = itertools.accumulate(itertools.repeat(1.0), lambda now, _: now + (1.0 + rank) * rng.uniform(0.5, 2.0))
-    monkeypatch.setattr("sorlearn.petsc.upkeep.perf_counter", lambda: next(clock))
+    for room in ("upkeep", "meter"):
+        monkeypatch.setattr(f"sorlearn.petsc.{room}.perf_counter", lambda: next(clock))
     A = laplacian(N)
     ksp = lagged(A, DIRECT, ksp_norm_type="unpreconditioned", lag_summary=1)
     ages = []
@@ -461,7 +462,7 @@ def test_blocks_whose_solver_does_not_iterate_are_decided_for_by_what_the_outer_
         assert true_residual(A, b, x) < 1e-4
     for sub in ksp.getPC().getFieldSplitSubKSP():
         assert context(sub).tally.set_ups < 5
-        assert context(sub).position.startswith(
+        assert context(sub)._witness.text.startswith(
             "decided by the applications between two matrices, and nothing is repaired: preonly does not iterate"
         )
 

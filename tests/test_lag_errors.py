@@ -47,7 +47,7 @@ def test_where_nobody_tests_an_answer_every_matrix_is_set_up_for(worth_hundred, 
             b, x = random_rhs(A, seed)
             ksp.solve(b, x)
             assert true_residual(A, b, x) < 1e-10
-    assert context(ksp).position.startswith("but not here, where nobody tests an answer: ")
+    assert context(ksp)._witness.text.startswith("but not here, where nobody tests an answer: ")
     ksp.reset()
     assert (context(ksp).tally.set_ups, context(ksp).tally.solves) == (6, 6)
 

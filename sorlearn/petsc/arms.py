@@ -17,7 +17,7 @@ from . import position
 from .answers import UNPRECONDITIONED, Answers, Ended
 from .arm import Arm, EisenstatArm, new_arm
 from .choosing import Choosing
-from .clib import Refusals, convergence_test, origin
+from .clib import Refusals, origin
 from .inner import new_inner
 from .locks import unlocking
 from .rescue import first_residual, keep_first_residual
@@ -78,7 +78,7 @@ class Arms:
                               "one; remedy: begin with sor")  # fmt: skip
         self.in_use = self.all[0]
         self._held: str | None = None
-        self._position: tuple[Any, ...] = ()
+        self._asked = position.Asked()
         self._answers = Answers(self.all, self._run, self._use)
         self.choosing = Choosing(self._prefix, settings)
 
@@ -242,10 +242,8 @@ class Arms:
 
     def _holds(self, outer: Any) -> bool:
         """Whether solves of this KSP say nothing of arms, so that the safe one makes them all."""
-        test = convergence_test(outer.handle)[0]
-        identity = outer.handle, int(outer.norm_type), test, tuple(position.under_way())
-        if identity != self._position:
-            self._position, kind = identity, self.all[0].ksp.getType()
+        kind = self.all[0].ksp.getType()
+        if self._asked.anew(outer, position.under_way(), kind):
             held = position.why_held(outer, guarded=False, kind=kind)
             self._held = None if held is None else f"{held.why}; remedy: {held.remedy}"
         return self._held is not None

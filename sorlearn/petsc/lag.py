@@ -14,13 +14,11 @@ from ..records import lag as records
 from ..records.journal import Journal
 from ..tuning.decision import Decision
 from . import alive, position, reading
-from .clib import convergence_test
-from .context import identity
 from .rescue import Rescue
 from .say import at_exit, say
 from .unattended import UnattendedUpkeep, overrides
 from .upkeep import Upkeep
-from .usertest import outer_of
+from .witness import Witness
 from .wrapped import Wrapped, reuses
 
 _MAX_IT = int(PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT)
@@ -52,8 +50,6 @@ class Lag:
     ----------
     guarded : bool
         Whether it is in an arm of `sorlearn.KSP`.
-    position : str
-        By what is decided here.
     tally : Tally
         Set-ups and solves so far; with `-lag_summary` those of all solvers of this name.
     undisturbed : float or None
@@ -65,14 +61,13 @@ class Lag:
         self.overrides, self._wrapped_as, self._check = overrides or {}, (stem, kind), check
         self.guarded = False
         self.undisturbed: float | None = None
-        self.position = "not solved with so far"
         self.tally = records.Tally()
         self._prefix, self._settings, self._read = "", LagSettings(), False
         self._unattended, self._rescue = UnattendedUpkeep(), Rescue()
         self._upkeep = self._new_upkeep()
         self._log: records.Log | None = None
-        self._active = self._seen = self._alone = self._anew = self._scaled = False
-        self._ksp: tuple[Any, ...] = ()
+        self._witness = Witness()
+        self._active = self._anew = self._scaled = False
 
     def _new_upkeep(self) -> Upkeep:
         wrapped = Wrapped(*self._wrapped_as)
@@ -119,27 +114,27 @@ class Lag:
         alive.enter(pc)
         began, before = perf_counter(), self._upkeep.setting_up
         self._take_back()
-        if not self._seen:
+        if not self._witness.sees:
             self._count(None)
         self._unattended.state.countdown = 1
-        if not self._ksp:  # another preconditioner may have it, and calls nothing around solves
-            self._alone = not position.under_way()
-        self._upkeep.matrix_changed(pc, self._seen, self._alone)
+        self._witness.matrix_changed()
+        self._upkeep.matrix_changed(pc, self._witness.sees, self._witness.alone)
         self._decided(began, before)
 
     def _decided(self, began: float, before: float) -> None:
         """Deciding began then, when setting up had taken so many seconds."""
-        self._upkeep.deciding(perf_counter() - began - (self._upkeep.setting_up - before))
+        self._upkeep.meter.deciding(perf_counter() - began - (self._upkeep.setting_up - before))
 
     def reset(self, pc: Any) -> None:
         """Let go of all that belongs to a matrix."""
         self._take_back()
-        if not self._seen:
+        if not self._witness.sees:
             self._count(None, last=True)
         self._rescue.reset()
         self._upkeep.destroy()
         self._upkeep = self._new_upkeep()
-        self._active, self._seen, self._alone, self._ksp = False, False, False, ()
+        self._active = False
+        self._witness.forget()
 
     def destroy(self, pc: Any) -> None:
         """The end of the PC, or of its Python context."""
@@ -160,7 +155,7 @@ class Lag:
         rule, every = self._upkeep.rule, self._settings.solves
         how = f"set up every {every} solves" if every else "set-up kept while that pays"
         return [
-            f"sorlearn.Lag: {how}, {self.position}",
+            f"sorlearn.Lag: {how}, {self._witness.text}",
             f"{self.tally.set_ups} set-ups in {self.tally.solves} solves, {rule.age + rule.idle} since the last; "
             f"a set-up is worth {rule.worth:.1f} applications",
         ]
@@ -230,9 +225,9 @@ class Lag:
             return
         rescue.lent.give_back()
         self._take_back()
-        self._active = self._seen = self._sees(ksp)
+        self._active = self._sees(ksp)
         if not self._active:
-            if self._alone and upkeep.kept and not (self._settings.solves or reuses(pc)):
+            if self._witness.alone and upkeep.kept and not (self._settings.solves or reuses(pc)):
                 upkeep.set_up(pc)  # that was decided for other solves
             return
         pc.setUp()  # KSP leaves it to the first application where the matrix has changed in place
@@ -250,29 +245,16 @@ class Lag:
 
     def _sees(self, ksp: Any) -> bool:
         """Whether this KSP says where a solve ends, and what came of it."""
-        test = convergence_test(ksp.handle)[0]
-        asked = identity(ksp), int(ksp.norm_type), ksp.getType(), test, tuple(position.under_way())
-        if asked == self._ksp:
-            return self._seen
-        self._rescue.repairable = not (self._scaled or position.scales(ksp))
-        self._ksp, held = asked, position.why_held(ksp, self.guarded)
-        tests = held is None or held.remedy != position.ITERATES_NOT.remedy
-        around = position.depth() - 1 - (ksp.handle in outer_of)
-        self._alone = not tests and (around <= 0 or position.nobody_tests(self._prefix))
-        if held is None:
-            self.position = "decided solve by solve"
-        elif self._alone:
-            self.position = f"but not here, where nobody tests an answer: {held.why}"
-        else:
-            self.position = f"decided by the applications between two matrices, and nothing is repaired: {held.why}"
-        return held is None
+        if self._witness.asks(ksp, self._prefix, self.guarded):
+            self._rescue.repairable = not (self._scaled or position.scales(ksp))
+        return self._witness.sees
 
     def _decision(self) -> Decision:
         """A set-up for another matrix may be repaired by a fresh one, one that was only renewed by one from nothing."""
         upkeep = self._upkeep
         if upkeep.rule.waits or upkeep.new and not upkeep.kept:
             return Decision(_FRESH, _FRESH)
-        limit = ceil(upkeep.rule.limit() / upkeep.per_iteration) if upkeep.kept else 0
+        limit = ceil(upkeep.rule.limit() / upkeep.meter.per_iteration) if upkeep.kept else 0
         return Decision(_KEPT, _FRESH, limit=limit)
 
     def postSolve(self, pc: Any, ksp: Any, b: Any, x: Any) -> None:
@@ -284,30 +266,30 @@ class Lag:
         if state.running:
             self._resume()
         elif self._active and not position.estimates_eigenvalues(ksp):
-            upkeep.ended()
+            upkeep.meter.ended()
         else:
             return
         rescue.lent.give_back()
         reason = ksp.getConvergedReason()
         self._anew = reason < 0 and (reason != _MAX_IT or not upkeep.kept)
-        upkeep.deciding(perf_counter() - began)
+        upkeep.meter.deciding(perf_counter() - began)
         try:
             outcome = rescue.finish(ksp, b, x, None)
         finally:
             self._active, state.countdown = False, 0
         began = perf_counter()
-        self.undisturbed = None if outcome.rescued else upkeep.solving
+        self.undisturbed = None if outcome.rescued else upkeep.meter.solving
         self._count(outcome)
         if not self.guarded and not reuses(pc) and (solves := upkeep.rule.rest()) and self._unattended.attached:
             self._unattended.rest(ksp, rescue, _RENEWED, solves)
-        upkeep.deciding(perf_counter() - began)
+        upkeep.meter.deciding(perf_counter() - began)
 
     def _resume(self) -> None:
         """Go on where fast.c has left a solve that isn't what it should be."""
         applications = self._unattended.state.applications
         self._take_back_solves()
-        self._upkeep.applications = applications
-        self._upkeep.resume(self._unattended.take_over(self._rescue, _RENEWED))
+        self._upkeep.meter.applications = applications
+        self._upkeep.meter.resume(self._unattended.take_over(self._rescue, _RENEWED))
 
     def _take_back(self) -> None:
         """Account for solves that have gone by without Python, and have it called again."""

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from petsc4py import PETSc
 
-from .clib import PetscBool, address, callers, has, library, name_at
+from .clib import PetscBool, address, callers, convergence_test, has, library, name_at
+from .context import identity
 from .usertest import test_of
 
 #: Outer KSP types that bear a preconditioner which changes from one application to the next.
@@ -95,6 +96,28 @@ def scales(ksp: Any) -> bool:
 def estimates_eigenvalues(ksp: Any) -> bool:
     """Whether this is the KSP by which a Chebyshev iteration estimates eigenvalues: the safe ω's must serve all."""
     return "esteig_" in (ksp.getOptionsPrefix() or "")
+
+
+class Asked:
+    """What a question about a KSP's solves has been asked of: it is asked again where any of that has changed."""
+
+    def __init__(self) -> None:
+        self._of: tuple[Any, ...] = ()
+
+    @property
+    def never(self) -> bool:
+        """Whether it is still to be asked."""
+        return not self._of
+
+    def forget(self) -> None:
+        """Ask again."""
+        self._of = ()
+
+    def anew(self, ksp: Any, around: list[bytes], *more: Any) -> bool:
+        """Whether it is to be asked of this KSP as it is now: its norm, type and test, what it solves inside of."""
+        before, test = self._of, convergence_test(ksp.handle)[0]
+        self._of = identity(ksp), int(ksp.norm_type), ksp.getType(), test, tuple(around), *more
+        return self._of != before
 
 
 class Held(NamedTuple):

@@ -9,8 +9,6 @@ from petsc4py import PETSc
 from ..learners import learner_class
 from ..options import Settings
 from . import position
-from .clib import convergence_test
-from .context import identity
 from .rescue import keep_first_residual
 from .tuned import note_held
 
@@ -38,12 +36,12 @@ class Standing:
         self.held: position.Held | None = None
         self.text = "omega held: no KSP has called it so far"
         self.measured = False
-        self._ksp: tuple[Any, ...] = ()
+        self._asked = position.Asked()
         self._around: list[bytes] = []
 
     def forget(self) -> None:
         """Ask again."""
-        self._ksp = ()
+        self._asked.forget()
 
     def judges(self, ksp: Any, prefix: str, settings: Settings, guarded: bool, repairable: bool, decides: bool) -> bool:
         """Whether a choice of ω can be judged by this KSP's solves.
@@ -53,12 +51,10 @@ class Standing:
         decides : bool
             Whether the solve may be decided, so that it is asked what it is inside of.
         """
-        norm = int(ksp.norm_type)
-        asked = identity(ksp), norm, ksp.getType(), repairable, convergence_test(ksp.handle)[0]
-        around = position.under_way() if decides and self.held is None else self._around
-        if asked != self._ksp or around != self._around:
-            self._ksp, self._around = asked, around
-            self.measured = norm != _UNPRECONDITIONED or settings.asks_true
+        if decides and self.held is None:
+            self._around = position.under_way()
+        if self._asked.anew(ksp, self._around, repairable):
+            self.measured = int(ksp.norm_type) != _UNPRECONDITIONED or settings.asks_true
             held = position.why_held(ksp, guarded) if repairable else position.SCALED
             small = ksp.getOperators()[1].getSize()[0] <= _FEW_UNKNOWNS
             self._hold(position.SMALL if held is None and small else held, prefix, settings)

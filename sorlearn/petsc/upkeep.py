@@ -1,4 +1,4 @@
-"""A wrapped PC and what is known of its set-up: whose it is, how old, and what another one would be worth."""
+"""A wrapped PC and its set-up: for which matrix it is, and whether it is kept for the next one."""
 
 from __future__ import annotations
 
@@ -6,24 +6,20 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 from petsc4py import PETSc
 
 from ..records.lag import LagRecord, Tally
 from ..tuning.lag import Renewal
 from ..tuning.record import Outcome
-from ..tuning.worth import Readings, Worth
 from .collective import Comm
 from .context import identity
 from .fast import State
 from .likeness import Likeness
+from .meter import Meter
 from .wrapped import Wrapped
 
-#: Where nobody says what came of a solve, a kept set-up that takes less than this share of what a fresh one took isn't
-#: trusted: what diverges ends soon.
-_TOO_CHEAP = 0.75
-#: Nor one for a matrix so unlike: a stationary outer method diverges with a part of its preconditioner that is off by a
-#: factor of two.
+#: Where nobody tests an answer, a kept set-up isn't trusted for a matrix so unlike: a stationary outer method diverges
+#: with a part of its preconditioner that is off by a factor of two.
 _APART = 0.4
 _setting_up = PETSc.Log.Event("SorlearnSetUp")
 _looking = PETSc.Log.Event("SorlearnLook")
@@ -36,7 +32,7 @@ def _version(pc: Any) -> tuple[Any, ...]:
 
 
 class Upkeep:
-    """Sets up and keeps, and counts what both cost; all ranks do the same.
+    """Sets up and keeps; all ranks do the same.
 
     Parameters
     ----------
@@ -59,36 +55,22 @@ class Upkeep:
         How many there have been.
     setting_up : float
         Seconds that they took on this rank.
-    solving : float
-        Those of the last solve that was looked at.
+    rule : Renewal
+        What decides.
+    meter : Meter
+        What solves take.
     """
 
     def __init__(self, every: int, tally: Tally, wrapped: Wrapped, state: State,
                  check: Callable[[Any], None] | None = None) -> None:  # fmt: skip
-        self.wrapped, self.rule, self._state = wrapped, Renewal(every, tally), state
+        self.wrapped, self.rule, self.meter, self._state = wrapped, Renewal(every, tally), Meter(state, tally), state
         self.set_ups, self.setting_up = 0, 0.0
         self.kept = self.new = False
-        self.applications = 0
-        self.per_iteration = 1.0
-        self._every, self._tally, self._check = every, tally, check
-        self._worth, self._readings, self._likeness = Worth(), Readings(), Likeness()
+        self._every, self._tally, self._check, self._likeness = every, tally, check, Likeness()
         self._comm: Comm | None = None
         self._decided, self._first = False, True  # for this matrix; the first solve with it
         self._distance: float | None = None
-        self._given_up = 0
         self._matrix: tuple[Any, ...] = ()  # the last one, and its version
-        self._telling = False  # what was applied since the last matrix tells how good the set-up is
-        self._own = 0.0  # seconds of deciding that haven't been counted
-        self._began = self._settled = self.solving = 0.0
-
-    @property
-    def applications(self) -> int:
-        """Those of the solve under way, or since the matrix changed where nobody says when a solve ends."""
-        return self._state.applications
-
-    @applications.setter
-    def applications(self, applications: int) -> None:
-        self._state.applications = applications
 
     @property
     def ready(self) -> bool:
@@ -115,10 +97,10 @@ class Upkeep:
         finally:
             _setting_up.end()
         self._state.inner = self.wrapped.pc.handle
-        self._readings.set_up = perf_counter() - began
-        self.set_ups, self.setting_up = self.set_ups + 1, self.setting_up + self._readings.set_up
+        self.meter.readings.set_up = took = perf_counter() - began
+        self.set_ups, self.setting_up = self.set_ups + 1, self.setting_up + took
         self.rule.renewed()
-        self.kept, self.new, self.applications = False, anew, 0
+        self.kept, self.new, self.meter.applications = False, anew, 0
         if self._looks():
             self._likeness.keep(pc.getOperators()[1])
 
@@ -139,7 +121,7 @@ class Upkeep:
             return
         self._first = self._decided = True
         distance = self._look(pc, not seen)
-        trusted = seen or not alone and self._telling and (distance is None or distance <= _APART)
+        trusted = seen or not alone and self.meter.telling and (distance is None or distance <= _APART)
         if self.rule.due(distance, trusted):
             self.set_up(pc)
         else:
@@ -158,8 +140,8 @@ class Upkeep:
 
     def start_over(self, pc: Any, anew: bool) -> None:
         """Give a solve with the kept set-up up.  Collective."""
-        self.rule.abandoned(self._cost())
-        self._given_up += self.applications
+        self.rule.abandoned(self.meter.cost(self.kept))
+        self.meter.given_up += self.meter.applications
         self.set_up(pc, anew)
 
     def was_set_up(self) -> None:
@@ -169,7 +151,7 @@ class Upkeep:
         self.kept = self.new = False
 
     def _looks(self) -> bool:
-        return not self._every and self._worth.looks
+        return not self._every and self.meter.looks
 
     def _look(self, pc: Any, scaled: bool) -> float | None:
         """How unlike the matrix is to that of the set-up, where that is cheap."""
@@ -179,36 +161,23 @@ class Upkeep:
             _looking.begin()
             self._distance = self._likeness.distance(pc.getOperators()[1], scaled)
             _looking.end()
-            self._readings.look = perf_counter() - began
+            self.meter.readings.look = perf_counter() - began
         return self._distance
 
-    # -- what they cost
+    # -- what solves cost
 
     def begin(self) -> None:
         """A solve begins."""
         self._decided = False
-        self.applications = self._given_up = 0
-        self._began = perf_counter()
+        self.meter.begin()
 
     def applied(self, pc: Any, seconds: float, alone: bool) -> None:
         """An application took this long; `alone` where nobody says which solve it belongs to.  Collective."""
-        if self.applications == 1:
-            self._settled = perf_counter()
-            self._readings.applied_first(seconds, kept=self.kept, fresh=not self.rule.age)
+        if self.meter.applications == 1:
+            self.meter.applied_first(seconds, kept=self.kept, fresh=not self.rule.age)
             self.wrapped.settle(pc)
         elif alone:
-            self._readings.applied()
-
-    def ended(self) -> None:
-        """A solve ended, before anything is repaired."""
-        now = perf_counter()
-        self.solving = now - self._began
-        if self.applications > 1:
-            self._readings.later(now - self._settled, self.applications - 1)
-
-    def resume(self, seconds: float) -> None:
-        """A solve that nobody looked at has ended after so many."""
-        self._began, self.solving = perf_counter() - seconds, seconds
+            self.meter.readings.applied()
 
     def passed(self, outcome: Outcome, applications: int, seconds: float) -> LagRecord:
         """So did a solve that was set up for, and all is well."""
@@ -217,14 +186,10 @@ class Upkeep:
             self.rule.spent(applications - 1.0, kept=False)
         else:
             self.rule.passed_by()
-        self.applications, self._given_up = applications, 0
+        self.meter.applications, self.meter.given_up = applications, 0
         record = self._record(outcome)._replace(seconds=seconds)
-        self.applications = 0
+        self.meter.applications = 0
         return record
-
-    def deciding(self, seconds: float) -> None:
-        """It took so long to decide, and to keep track."""
-        self._own += seconds
 
     def count(self, outcome: Outcome | None, wanted: bool, last: bool = False) -> LagRecord | None:
         """Close a solve or, where nobody says when one ends, all since the last matrix.
@@ -236,47 +201,38 @@ class Upkeep:
         LagRecord or None
             None unless it is wanted, and where no solve ended and nothing was applied.
         """
-        rule = self.rule
-        if self._worth.usual:
-            self._tally.own(self._own / self._worth.usual)
-            self._own = 0.0
-        if not self.applications:
+        rule, meter = self.rule, self.meter
+        meter.settle()
+        if not meter.applications:
             if outcome is None:
                 return None
             rule.passed_by()
             return self._record(outcome) if wanted else None
         if not (rule.age or last):
-            rule.worth = self._worth.agree(self._agreed(), float(self.applications))
-        self._telling = self.applications > 1 and not (self.kept and self._cost() < _TOO_CHEAP * rule.fresh)
+            assert self._comm is not None
+            rule.worth = meter.agree(self._comm)
+        cost = meter.count(self.kept, rule.fresh)
         helpless = outcome is not None and outcome.failed and not outcome.worked
         whole = outcome is None or not outcome.rescued or outcome.worked > 0.0
-        rule.spent(self._cost(), kept=self.kept, first=self._first, whole=whole and not helpless)
+        rule.spent(cost, kept=self.kept, first=self._first, whole=whole and not helpless)
         if helpless:
             rule.failed()
         if outcome is not None and outcome.iterations and not outcome.rescued:
-            self.per_iteration = max(self.applications / outcome.iterations, 1.0)
+            meter.per_iteration = max(meter.applications / outcome.iterations, 1.0)
         record = self._record(outcome) if wanted else None
-        self._first, self.applications = False, 0
+        self._first, meter.applications = False, 0
         return record
 
-    def _agreed(self) -> Any:
-        assert self._comm is not None
-        return self._comm.largest(np.array(self._readings.take())).tolist()
-
-    def _cost(self) -> float:
-        """Applications of the solve; the first one belongs to the set-up where that is fresh."""
-        return self.applications - 1.0 + (self._worth.of_first if self.kept else 0.0)
-
     def _record(self, outcome: Outcome | None) -> LagRecord:
-        age = self.rule.age + self.rule.idle
-        before = self._readings.set_up if age == 1 and not self._given_up else 0.0  # that of a repair was in the solve
+        age, meter = self.rule.age + self.rule.idle, self.meter
+        before = meter.readings.set_up if age == 1 and not meter.given_up else 0.0  # that of a repair was in the solve
         return LagRecord(
             solve=self._tally.solves,
             age=age,
             iterations=outcome.iterations if outcome else None,
             reason=outcome.reason if outcome else None,
-            applications=self.applications + self._given_up,
-            seconds=perf_counter() - self._began + before if outcome else None,
+            applications=meter.applications + meter.given_up,
+            seconds=meter.seconds() + before if outcome else None,
             worth=self.rule.worth,
             distance=self._distance if self.kept else None,
             rescued=outcome.rescued if outcome else False,
