@@ -1,9 +1,9 @@
 """What choosing among whole solvers is worth: `sorlearn.KSP` with arms, over its arms alone and over other rules.
 
-    python3 benchmarks/arms.py [--quick] ["heat2d 100" ...] [--only LABEL ...] [--steps N]
+    python3 benchmarks/arms.py [--quick] ["heat2d 100" ...] [--only LABEL ...] [--steps N] [--rounds 3]
 
-CPU time of all solves on one rank, the first one, set-ups and trials included, rtol 1e-8 in the true norm; single runs,
-so that differences under 5 to 10 % mean nothing.  The lines:
+CPU time of all solves on one rank, the first one, set-ups and trials included, rtol 1e-8 in the true norm; all lines
+take turns solve by solve, and ratios are medians over the rounds.  The lines:
 
 *default*   PETSc's own ICC(0) or ILU(0), set up for each matrix
 *learned*   `sorlearn.PC` alone
@@ -20,15 +20,15 @@ so that differences under 5 to 10 % mean nothing.  The lines:
 from __future__ import annotations
 
 import argparse
-import re
+import statistics
 from collections.abc import Callable, Iterator
-from itertools import count, islice
-from time import process_time
-from typing import Any, NamedTuple
+from itertools import count
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-from lag import CG, GMRES, Grid, distributed, heat3d, swelling
+from lag import CG, GMRES, heat3d, swelling
+from lines import Line, take_turns
 from petsc4py import PETSc
 from sequences import Instance, diffusion, elasticity, heat2d
 
@@ -110,23 +110,11 @@ PROBLEMS = {
 }  # fmt: skip
 
 
-_runs = count()
-
-
-class Run(NamedTuple):
-    """CPU seconds of each solve; iterations and failures of all, and seconds that choosing among arms took."""
-
-    seconds: np.ndarray
-    iterations: int
-    failed: int
-    choosing: float
-
-
 class Bench:
-    """One problem: its matrices are made once for each run, outside the clock."""
+    """The options of one problem's lines."""
 
-    def __init__(self, name: str, steps: int) -> None:
-        self.problem, self.steps = PROBLEMS[name], steps
+    def __init__(self, name: str) -> None:
+        self.problem = PROBLEMS[name]
         self.arms = {name: words for name, words in self.problem.arms.items() if name not in self.problem.without}
 
     def typed(self, arm: str, stem: str) -> str:
@@ -149,54 +137,18 @@ class Bench:
         return (f"-ksp_type python -ksp_python_type sorlearn.KSP -sorlearn_ksp_type {inner} "
                 f"-sorlearn_arms {','.join(['sor', *arms])} {own}")  # fmt: skip
 
-    def run(self, typed: list[str], choose: Callable[[int, float], int] | None = None) -> Run:
-        """Solve all with the one KSP that these options make or, with `choose`, with the one that it says.
-
-        ``choose(step, seconds)`` is told what the last solve took.
-        """
-        solvers, A, last, spent, iterations, failed = [], None, None, [], 0, 0
-        for step, instance in enumerate(islice(self.problem.sequence(0), self.steps)):
-            if A is None:
-                A = distributed(instance.A, PETSc.COMM_SELF)
-                A.setOption(PETSc.Mat.Option.SYMMETRIC, self.problem.default == "icc")
-                x, b = A.createVecs()
-                # a prefix that no run has had before: what one has learned another would go on with
-                solvers = [self._solver(A, words, f"run{next(_runs)}_") for words in typed]
-            elif instance.A is not last:
-                A.setValuesCSR(instance.A.indptr, instance.A.indices, instance.A.data)
-                A.assemble()
-            last = instance.A
-            b.setArray(instance.b)
-            ksp = solvers[choose(step, spent[-1] if spent else 0.0) if choose else 0]
-            began = process_time()
-            for each in (ksp, solvers[0]):
-                x.setArray(0.0 if instance.x0 is None else instance.x0)
-                each.setInitialGuessNonzero(instance.x0 is not None)
-                each.solve(b, x)
-                iterations += each.getIterationNumber()
-                if each.getConvergedReason() > 0:
-                    break
-            spent.append(process_time() - began)
-            failed += each.getConvergedReason() < 0
-        context = solvers[0].getPythonContext() if solvers[0].getType() == "python" else None
-        choosing = context.arms.choosing.session.tally.own if context else 0.0
-        for thing in (*solvers, A, x, b):
-            thing.destroy()
-        database = PETSc.Options()
-        for name in database.getAll():
-            database.delValue(name)
-        return Run(np.array(spent), iterations, failed, choosing)
-
-    def _solver(self, A: Any, words: str, prefix: str) -> Any:
-        text = f"{self.problem.ksp} -ksp_rtol 1e-8 {words}"
-        PETSc.Options().insertString(re.sub("(^| )-", rf"\1-{prefix}", text))
-        ksp = PETSc.KSP().create(A.comm)
-        ksp.setOptionsPrefix(prefix)
-        if self.problem.shape:
-            Grid(self.problem.shape, A.comm).give_to(ksp)
-        ksp.setOperators(A)
-        ksp.setFromOptions()
-        return ksp
+    def line(self, label: str) -> Line:
+        """One line."""
+        singles = ["sor", *self.arms]
+        if label == "default":
+            words = [f"-pc_type {self.problem.default}"]
+        elif label == "arms":
+            words = [self.together()]
+        else:
+            words = [self.alone(arm) for arm in singles if label in (arm, *RULES)]
+        choose = RULES[label](len(singles)) if label in RULES else None
+        words = [f"{self.problem.ksp} -ksp_rtol 1e-8 {text}" for text in words]
+        return Line(words, self.problem.shape, PETSc.COMM_SELF, self.problem.default == "icc", choose)
 
 
 def tsallis(arms: int) -> Callable[[int, float], int]:
@@ -229,48 +181,51 @@ def hybrid(arms: int) -> Callable[[int, float], int]:
     return choose
 
 
-def compare(name: str, steps: int, only: list[str] | None) -> None:
+#: Rules that choose solve by solve among the arms, each alone.
+RULES = {"tsallis": tsallis, "hybrid": hybrid}
+
+
+def compare(name: str, steps: int, only: list[str] | None, rounds: int) -> None:
     """One problem's lines."""
-    bench = Bench(name, steps)
-    labels, found = ["sor", *bench.arms], {}
-
-    def line(label: str, run: Run) -> None:
-        found[label] = run
-        failed = f", {run.failed} failed" * bool(run.failed)
-        say(f"{name:14s}{label:12s}{1e3 * run.seconds.mean():9.3f} ms a solve{run.iterations:9d} iterations{failed}")
-
-    def wanted(label: str) -> bool:
-        return only is None or label in only
-
-    if wanted("default"):
-        line("default", bench.run([f"-pc_type {bench.problem.default}"]))
-    for arm in labels:
-        if wanted(arm):
-            line(arm, bench.run([bench.alone(arm)]))
-    if wanted("arms"):
-        line("arms", bench.run([bench.together()]))
-    every = [bench.alone(arm) for arm in labels]
-    for label, rule in (("tsallis", tsallis), ("hybrid", hybrid)):
-        if wanted(label):
-            line(label, bench.run(every, rule(len(labels))))
-    if "arms" in found:
-        _ratios(name, found, [arm for arm in labels if arm in found])
+    bench = Bench(name)
+    labels = [label for label in ("default", "sor", *bench.arms, "arms", *RULES) if only is None or label in only]
+    took: dict[str, list[np.ndarray]] = {label: [] for label in labels}
+    choosing = []
+    for _ in range(rounds):
+        lines = {label: bench.line(label) for label in labels}
+        take_turns(list(lines.values()), bench.problem.sequence(0), steps)
+        for label, line in lines.items():
+            took[label].append(np.array(line.seconds))
+        if "arms" in lines:
+            own = lines["arms"].solvers[0].getPythonContext().arms.choosing.session.tally.own
+            choosing.append(own / sum(lines["arms"].seconds))
+        for line in lines.values():
+            line.destroy()
+    for label, line in lines.items():
+        ms, failed = 1e3 * statistics.median(map(np.mean, took[label])), f", {line.failed} failed" * bool(line.failed)
+        say(f"{name:14s}{label:12s}{ms:9.3f} ms a solve{line.iterations:9d} iterations{failed}")
+    if choosing:
+        _ratios(name, took, [arm for arm in ("sor", *bench.arms) if arm in labels], statistics.median(choosing))
 
 
-def _ratios(name: str, found: dict[str, Run], singles: list[str]) -> None:
+def _ratios(name: str, took: dict[str, list[np.ndarray]], singles: list[str], choosing: float) -> None:
     """Totals of the arms together over the others'."""
-    ours = found["arms"].seconds
-    others = {label: run.seconds for label, run in found.items() if label in ("default", "sor", "tsallis", "hybrid")}
+    others = {label: took[label] for label in ("default", "sor", *RULES) if label in took}
     if singles:
-        best = min(singles, key=lambda arm: found[arm].seconds.sum())
-        others[f"best single ({best})"] = found[best].seconds
-        others["ideal"] = np.min([found[arm].seconds for arm in singles], axis=0)
-    said = [f"{ours.sum() / seconds.sum():.2f} of {label}" for label, seconds in others.items()]
-    if "sor" in found and len(ours) >= 30:
-        running = (np.cumsum(ours) / np.cumsum(found["sor"].seconds))[29:]
-        said.append(f"after 30: {running.max():.2f}")
-    said.append(f"choosing: {found['arms'].choosing / ours.sum():.1%}")
-    say(f"{name:14s}arms: {', '.join(said)}")
+        best = min(singles, key=lambda arm: statistics.median(map(np.sum, took[arm])))
+        others[f"best single ({best})"] = took[best]
+        others["ideal"] = [np.min(those, axis=0) for those in zip(*(took[arm] for arm in singles))]
+    said = [f"{_median(took['arms'], its, lambda ours, other: ours.sum() / other.sum()):.2f} of {label}"
+            for label, its in others.items()]  # fmt: skip
+    if "sor" in took and len(took["sor"][0]) >= 30:
+        after = _median(took["arms"], took["sor"], lambda ours, sor: (np.cumsum(ours) / np.cumsum(sor))[29:].max())
+        said.append(f"after 30: {after:.2f}")
+    say(f"{name:14s}arms: {', '.join(said)}, choosing: {choosing:.1%}")
+
+
+def _median(ours: list[np.ndarray], others: list[np.ndarray], ratio: Callable[..., float]) -> float:
+    """Of the ratio of both in every round."""
+    return statistics.median(map(ratio, ours, others))
 
 
 def say(text: str) -> None:
@@ -283,12 +238,13 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="PROBLEM", help=", ".join(PROBLEMS))
     parser.add_argument("--only", nargs="*", metavar="LINE", help="default, sor, icc, ..., arms, tsallis, hybrid")
     parser.add_argument("--steps", type=int, help="instead of each problem's own number")
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="few steps of few problems")
     given = parser.parse_args()
     for name in given.names or PROBLEMS:
         steps = given.steps or (PROBLEMS[name].quick if given.quick else PROBLEMS[name].steps)
         if steps:
-            compare(name, steps, given.only)
+            compare(name, steps, given.only, given.rounds)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
     [mpiexec -n 2] python3 benchmarks/lag.py ["heat2d 100" ...] [--pc gamg ...] [--rounds 3] [--lags 2 4 8 ...]
 
-CPU time of all solves, set-ups included, largest of all ranks; the runs of one line alternate, and ratios are medians
-over the rounds.  Fixed lags are the same class with `-lag_solves`; set-up in every step is PETSc's own PC.  *Unlike*
-has matrices that have nothing in common but their pattern, *wandering* convection and time steps that change much from
-one to the next.
+CPU time of all solves, set-ups included, of each the largest of all ranks; the runs of one line take turns solve by
+solve, and ratios are medians over the rounds.  Fixed lags are the same class with `-lag_solves`; set-up in every step
+is PETSc's own PC.  *Unlike* has matrices that have nothing in common but their pattern, *wandering* convection and time
+steps that change much from one to the next.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Callable, Iterator
-from itertools import islice
-from time import process_time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from applications import lognormal, squares
+from lines import Line, take_turns
 from petsc4py import PETSc
 from sequences import Instance, checkerboard, convection, diffusion, gmres, heat2d
 
@@ -84,100 +83,39 @@ PROBLEMS = {
 }  # fmt: skip
 
 
-class Grid:
-    """Callbacks of a DM for a tensor grid of interior points, which multigrid coarsens by halves."""
-
-    def __init__(self, shape: tuple[int, ...], comm: Any):
-        self.shape, self.comm = shape, comm
-
-    def dm(self) -> Any:
-        """A shell that knows its vectors, its coarser grid and the interpolation from there."""
-        dm = PETSc.DMShell().create(self.comm)
-        dm.setAttr("grid", self)
-        dm.setCreateGlobalVector(lambda dm: PETSc.Vec().createMPI(int(np.prod(self.shape)), comm=self.comm))
-        dm.setCoarsen(lambda dm, comm: Grid(tuple((n - 1) // 2 for n in self.shape), self.comm).dm())
-        dm.setCreateInterpolation(lambda coarse, fine: (interpolation(coarse, fine), None))
-        return dm
-
-    def give_to(self, ksp: Any) -> None:
-        """Have a KSP's multigrid use it, and nothing else."""
-        ksp.setDM(self.dm())
-        ksp.setDMActive(*([ksp.DMActive.ALL] if hasattr(ksp, "DMActive") else []), False)  # PETSc 3.26; 3.18
-
-
-def interpolation(coarse: Any, fine: Any) -> Any:
-    """Linear in each direction."""
-    P: Any = sp.eye(1)
-    for m, n in zip(coarse.getAttr("grid").shape, fine.getAttr("grid").shape):
-        at = np.arange(1, n + 1) / (n + 1)
-        hats = [np.interp(at, np.arange(m + 2) / (m + 1), np.eye(m + 2)[j]) for j in range(1, m + 1)]
-        P = sp.kron(P, sp.csr_matrix(np.array(hats).T))
-    return distributed(P.tocsr(), fine.getAttr("grid").comm)
-
-
-def distributed(A: sp.csr_matrix, comm: Any) -> Any:
-    """The matrix, in PETSc's default distribution."""
-    rows, columns = (PETSc.Vec().createMPI(n, comm=comm) for n in A.shape)
-    (low, high), local = rows.getOwnershipRange(), columns.getLocalSize()
-    part = A[low:high]
-    sizes = ((high - low, A.shape[0]), (local, A.shape[1]))
-    return PETSc.Mat().createAIJ(sizes, csr=(part.indptr, part.indices, part.data), comm=comm)
-
-
-def run(problem: Problem, typed: str) -> tuple[float, int]:
-    """(CPU seconds of all solves on the busiest rank, iterations)."""
-    comm = PETSc.COMM_WORLD
-    database, words = PETSc.Options(), f"{problem.ksp} -ksp_rtol 1e-8 {typed}"
-    database.insertString(words)
-    ksp, A, seconds, iterations = PETSc.KSP().create(comm), None, 0.0, 0
-    for instance in islice(problem.sequence(0), problem.steps):
-        if A is None:
-            A = distributed(instance.A, comm)
-            x, b = A.createVecs()
-            low, high = b.getOwnershipRange()
-            Grid(problem.shape, comm).give_to(ksp)
-            ksp.setOperators(A)
-            ksp.setFromOptions()
-        part = instance.A[low:high]
-        A.setValuesCSR(part.indptr, part.indices, part.data)
-        A.assemble()
-        b.setArray(instance.b[low:high])
-        x.setArray(0.0 if instance.x0 is None else instance.x0[low:high])
-        ksp.setInitialGuessNonzero(instance.x0 is not None)
-        began = process_time()
-        ksp.solve(b, x)
-        seconds += process_time() - began
-        iterations += ksp.getIterationNumber()
-        if ksp.getConvergedReason() < 0:
-            raise RuntimeError(f"{typed}: reason {ksp.getConvergedReason()}")
-    for thing in (ksp, A, x, b):
-        thing.destroy()
-    for name in database.getAll():
-        database.delValue(name)
-    return (comm.tompi4py().allreduce(seconds, max) if comm.size > 1 else seconds), iterations
-
-
 def compare(name: str, kind: str, rounds: int, lags: tuple[int, ...]) -> None:
     """One line of the table."""
     problem = PROBLEMS[name]
     native = problem.pcs[kind].replace("{}", "")
     lagged = f"-pc_type python -pc_python_type sorlearn.Lag {problem.pcs[kind].replace('{}', 'lag_')}"
     typed = {"every": native, "rule": lagged, **{str(lag): f"{lagged} -lag_solves {lag}" for lag in lags}}
-    found: dict[str, list[tuple[float, int]]] = {label: [] for label in typed}
+    ms: dict[str, list[float]] = {label: [] for label in typed}
     for _ in range(rounds):
-        for label, words in typed.items():
-            found[label].append(run(problem, words))
+        lines = {label: Line([f"{problem.ksp} -ksp_rtol 1e-8 {words}"], problem.shape, PETSc.COMM_WORLD)
+                 for label, words in typed.items()}  # fmt: skip
+        take_turns(list(lines.values()), problem.sequence(0), problem.steps)
+        for label, line in lines.items():
+            if line.failed:
+                raise RuntimeError(f"{typed[label]}: {line.failed} solves failed")
+            ms[label].append(1e3 * float(np.mean(busiest(line.seconds))))
+            line.destroy()
 
     def ratio(other: str) -> float:
-        return statistics.median(ours[0] / its[0] for ours, its in zip(found["rule"], found[other]))
+        return statistics.median(ours / its for ours, its in zip(ms["rule"], ms[other]))
 
     best = max(map(str, lags), key=ratio, default="every")
     best = best if ratio(best) > ratio("every") else "every"
-    ms = {label: 1e3 * statistics.median(seconds for seconds, _ in found[label]) / problem.steps for label in typed}
+    took = [statistics.median(ms[label]) for label in ("every", best, "rule")]
     say(
-        f"{name:12s}{kind:10s}{ms['every']:9.2f}{ms[best]:9.2f} ({best:>5s}){ms['rule']:9.2f}"
-        f"{ratio('every'):9.2f}{ratio(best):9.2f}   iterations {found['every'][0][1]} → {found['rule'][0][1]}"
+        f"{name:12s}{kind:10s}{took[0]:9.2f}{took[1]:9.2f} ({best:>5s}){took[2]:9.2f}"
+        f"{ratio('every'):9.2f}{ratio(best):9.2f}   iterations {lines['every'].iterations} → {lines['rule'].iterations}"
     )
+
+
+def busiest(seconds: list[float]) -> list[float]:
+    """Of every solve, on the rank that it took the longest.  Collective."""
+    comm = PETSc.COMM_WORLD
+    return np.max(comm.tompi4py().allgather(seconds), axis=0).tolist() if comm.size > 1 else seconds
 
 
 def say(text: str) -> None:

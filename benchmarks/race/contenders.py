@@ -6,7 +6,8 @@ from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
-from lag import MG, Grid
+from lag import MG
+from lines import Grid
 from petsc4py import PETSc
 
 from .plan import AUTO, BEST, OPTIMAL, RTOL

@@ -7,7 +7,8 @@ from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
-from lag import distributed, heat3d, swelling
+from lag import heat3d, swelling
+from lines import distributed
 from petsc4py import PETSc
 from sequences import Instance, heat2d, jumping3d
 
