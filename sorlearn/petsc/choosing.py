@@ -78,7 +78,7 @@ class Choosing(Deciding):
 
     def _begin(self) -> tuple[ArmSession, Features]:
         names, kinds, name = [arm for arm, _ in self._arms], [kind for _, kind in self._arms], kin(self.prefix)
-        tally = Tally(names, self._words())
+        tally = Tally(names, self._words() if self._settings.arms_summary else [])
         if self._settings.arms_summary:
             tally = _tallies.setdefault((name, *self._arms), tally)
             at_exit(tally, name, lambda: tally.summary(name) if sum(tally.solves) else "")

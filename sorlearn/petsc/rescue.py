@@ -266,8 +266,6 @@ class Rescue:
         """Put an answer by another ω than was decided, and than the safe one, to the user's own test."""
         self._decision = self._decision._replace(omega=outcome.worked)
         judged = self._judge(ksp, b, x, sweep, first_residual(ksp), outcome)
-        if judged.iterations != outcome.iterations:
-            judged = judged._replace(worked=self.safe if judged.reason > 0 else 0.0)
         return judged._replace(verdict=None)  # it says nothing of the ω that was decided
 
     def _verdict(self, ksp: Any, b: Any, x: Any, sweep: Callable[..., None], before: float | None) -> Verdict | None:
@@ -298,7 +296,7 @@ class Rescue:
         fails, too, the answer stays where it is within what is promised; otherwise that is what PETSc's own SOR leaves.
         """
         if outcome.verdict is not None and worse_than_none(outcome.verdict, ksp.rtol):
-            return self._anew(ksp, b, x, outcome)
+            return self._answered(self._anew(ksp, b, x, outcome))
         guess = x.duplicate()  # apart from the initial guess, which PETSc may want again
         x.copy(guess)
         rtol = ksp.rtol * 10.0**-digits if digits else None
@@ -312,6 +310,11 @@ class Rescue:
         elif after.reason < 0:
             guess.copy(x)
             ksp.setConvergedReason(outcome.reason)
-            after = after._replace(reason=outcome.reason)
+            guess.destroy()
+            return after._replace(reason=outcome.reason)
         guess.destroy()
-        return after
+        return self._answered(after)
+
+    def _answered(self, outcome: Outcome) -> Outcome:
+        """What is handed on is the safe ω's, also where a repair by another one had worked."""
+        return outcome._replace(worked=self.safe if outcome.reason > 0 else 0.0) if outcome.worked else outcome
