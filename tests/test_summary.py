@@ -38,6 +38,7 @@ def test_what_became_of_trials_is_counted(outcome, failed, repaired, continued):
     (tally(digits=0.6), 1.0, (0.4, 0.02), ["0.6 digits"]),
     (tally(digits=0.2), 1.0, (0.4, 0.02), []),
     (tally(solves=20, safe=18), 1.0, (0.0, 0.0), ["mostly as good as any other"]),
+    (tally(solves=20, safe=18), 1.0, (0.2, 0.01), []),
     (tally(solves=19, safe=19), 1.0, (0.0, 0.0), []),  # it may be only beginning
     (tally(safe=2), 1.0, (0.0, 0.005), ["no omega was found"]),
     (tally(safe=2), 1.0, (0.01, 0.05), []),  # it may be 11 %

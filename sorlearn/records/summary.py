@@ -12,6 +12,8 @@ from ..learners import learner_class
 TWO_SIDED = 2.0
 #: Digits of mean tightening, and share of solves at the safe ω, from which on they are worth a word.
 MUCH, MOSTLY = 0.3, 0.8
+#: A share of iterations that is hardly worth having.
+LITTLE = 0.02
 #: Solves before which a learner has had no chance to find a better one.
 CHANCE = 20
 #: Standard deviation of iterations, over their mean, from which on it shows what one takes; mean seconds of solves in
@@ -100,7 +102,7 @@ def reasons(tally: Tally, price: float, saved: tuple[float, float] | None, sessi
     sessions : int
         How many have been added up.
     """
-    found = []
+    found, gain = [], interval(saved) if saved else (0.0, 0.0)
     if price > 1.0:
         found.append(f"PETSc's kernels for omega = 1 are faster on this matrix (inodes): an iteration at another omega "
                      f"counts as {price:.1f}; without them (-mat_no_inode) all omegas cost the same")  # fmt: skip
@@ -109,9 +111,9 @@ def reasons(tally: Tally, price: float, saved: tuple[float, float] | None, sessi
                      "this norm answers at other omegas lack digits; try -ksp_norm_type unpreconditioned (cg) or "
                      "-ksp_pc_side right (gmres)")  # fmt: skip
     if tally.solves and tally.safe > MOSTLY * tally.solves:
-        if tally.solves >= CHANCE * sessions:
+        if tally.solves >= CHANCE * sessions and gain[0] < LITTLE:
             found.append("the safe omega was mostly as good as any other: there is little to gain on these systems")
-    elif saved and interval(saved)[1] < 0.02:
+    elif saved and gain[1] < LITTLE:
         found.append("no omega was found that is better than the safe one; -pc_type sor does as well here")
     return found
 
