@@ -16,7 +16,7 @@ import numpy as np
 from petsc4py import PETSc
 
 from ..errors import SorlearnError
-from ..names import kin
+from ..records import told
 from ..tuning.registry import Registry
 from .clib import Refusals
 from .collective import Comm
@@ -24,7 +24,6 @@ from .context import UNREADABLE, Features
 from .say import complain
 
 registry = Registry()
-_told: set[tuple[type, str]] = set()
 #: Where cleaning up has failed: PETSc 3.18 would destroy what is half destroyed once more, and crash.
 _unclean: list[Any] = []
 
@@ -177,9 +176,7 @@ class Deciding(ABC):
             return None
 
     def _tell(self, error: Exception) -> None:
-        key = type(self), kin(self.prefix)
-        if not self.broken and key not in _told:
-            _told.add(key)
+        if not self.broken and told.first(self.prefix, f"{type(self).__qualname__} stops"):
             cause = f" {error}" if isinstance(error, SorlearnError) else f"\n{traceback.format_exc().rstrip()}"
             complain(PETSc.COMM_SELF, f"{self.stops}:{cause}")
 
