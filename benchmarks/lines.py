@@ -131,9 +131,13 @@ class Line:
         self.failed += ksp.getConvergedReason() < 0
 
     def destroy(self) -> None:
-        """The end of it.  Collective."""
+        """The end of it, and of its options, of which PETSc 3.18 takes 512 in all.  Collective."""
+        database, prefixes = PETSc.Options(), tuple(ksp.getOptionsPrefix() for ksp in self.solvers)
         for thing in (*self.solvers, self._A, self._x, self._b):
             thing.destroy()
+        for name in database.getAll():
+            if name.startswith(prefixes):
+                database.delValue(name)
 
 
 def take_turns(lines: Sequence[Line], sequence: Iterator[Instance], steps: int) -> None:
