@@ -166,10 +166,12 @@ def tau(C: Any, k: int, rho: float | None = None) -> float:
     C : array or LinearOperator, shape (n, n)
         `iteration_matrix` or `iteration_operator` with ρ(C) < 1.
     k : int
-        The last iteration whose residual wasn't small enough: one less than the iteration count.
+        The last iteration whose residual wasn't small enough: one less than the iteration count; for 0 τ is 0.
     rho : float, optional
         ρ(C) where it is known, for instance by `young_radius`.
     """
+    if k == 0:
+        return 0.0
     rho = spectral_radius(C) if rho is None else rho
     growth = _power_norm(C, k) ** (1.0 / k)
     return max(0.0, float((growth - rho) / (1.0 - rho)))

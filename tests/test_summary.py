@@ -8,11 +8,12 @@ from sorlearn.records.summary import Tally, reasons, savings, summarise
 from sorlearn.tuning.record import Outcome
 
 
-def tally(solves=10, iterations=20, digits=0.0, safe=0, seconds=0.1):
-    """Of so many equal solves, `safe` of them at the safe ω."""
+def tally(solves=10, iterations=20, digits=0.0, safe=0, seconds=0.1, chosen=None, short=0, stopped=0):
+    """Of so many equal solves, `safe` of them at the safe ω, which was `chosen` if nothing else is said."""
     counted = Tally()
     for i in range(solves):
         counted.count(Outcome(iterations, 2), seconds, digits, i < safe)
+    counted.chosen, counted.short, counted.stopped = safe if chosen is None else chosen, short, stopped
     return counted
 
 
@@ -39,16 +40,24 @@ def test_what_became_of_trials_is_counted(outcome, failed, repaired, continued):
     (tally(digits=0.2), 1.0, (0.4, 0.02), []),
     (tally(solves=20, safe=18), 1.0, (0.0, 0.0), ["mostly as good as any other"]),
     (tally(solves=20, safe=18), 1.0, (0.2, 0.01), []),
+    (tally(solves=20, safe=18, chosen=2, short=16), 1.0, (0.0, 0.0), ["so few iterations that no other was tried"]),
+    (tally(solves=20, safe=18, chosen=2), 1.0, (0.0, 0.0), ["narrower bounds may help (-heat_pc_sorlearn_omega_min"]),
+    (tally(solves=60, safe=60, chosen=2, stopped=58), 1.0, (0.0, 0.0), []),
     (tally(solves=19, safe=19), 1.0, (0.0, 0.0), []),  # it may be only beginning
-    (tally(safe=2), 1.0, (0.0, 0.005), ["no omega was found"]),
+    (tally(safe=2), 1.0, (0.0, 0.005), ["than the safe one; -heat_pc_type sor does as well"]),
     (tally(safe=2), 1.0, (0.01, 0.05), []),  # it may be 11 %
     (tally(solves=20, digits=0.6, safe=18), 1.3, None, ["counts as 1.3", "0.6 digits", "mostly as good"]),
     (tally(solves=0), 1.0, None, []),
 ])  # fmt: skip
 def test_reasons_are_given_where_there_is_one(counted, price, saved, words):
-    found = reasons(counted, price, saved)
+    found = reasons("heat_", counted, price, saved)
     assert len(found) == len(words)
     assert all(word in sentence for word, sentence in zip(words, found))
+
+
+def test_remedies_can_be_typed_as_they_stand():
+    (digits,) = reasons("heat_", tally(digits=0.6), 1.0, (0.4, 0.02))
+    assert "try -heat_ksp_norm_type unpreconditioned (cg) or -heat_ksp_pc_side right (gmres)" in digits
 
 
 def test_savings_have_their_uncertainty():
@@ -136,6 +145,11 @@ def test_summary_of_a_run():
 def test_a_fixed_omega_saves_nothing_and_needs_no_excuse():
     text = summarise("", "fixed", tally(safe=10), [1.3], 1.3, None, 1.4)
     assert "(no prefix)" in text and "saved" not in text and "inodes" not in text
+
+
+def test_solves_after_learning_has_stopped_are_told():
+    text = summarise("", "auto", tally(stopped=4), [1.3], 1.0, None, 1.0)
+    assert "learning has stopped, for a reason that was said then: 4 solves after it" in text
 
 
 def test_a_run_without_solves_has_a_summary():

@@ -28,7 +28,7 @@ def review(solves=0, *, safe=20, other=10, each=0.01, inodes=False, every=2, rat
         omega = 1.0 if i % every == 0 else 1.5
         iterations = safe if omega == 1.0 else other
         seconds = iterations * each * pricing.of(omega)
-        found.enter(Decision(omega, 1.0), Solve(Outcome(iterations, 2), seconds=seconds), ratio)
+        found.enter(Decision(omega, 1.0), Solve(Outcome(iterations, 2), seconds=seconds), ratio, why="chosen")
         lines.write(SolveRecord(i + 1, omega, iterations, 2))
     found.tally.own = 0.001 * solves
     return found

@@ -245,7 +245,7 @@ class Arms:
         kind = self.all[0].ksp.getType()
         if self._asked.anew(outer, position.under_way(), kind):
             held = position.why_held(outer, guarded=False, kind=kind)
-            self._held = None if held is None else f"{held.why}; remedy: {held.remedy}"
+            self._held = None if held is None else held.told(self._prefix)
         return self._held is not None
 
     def _run(self, solver: Any, arm: Arm, b: Any, x: Any, *, limit: int = 0, tighten: float = 0.0,

@@ -138,8 +138,8 @@ class PC(Lending):
         if self._settings is None or viewer.getType() != PETSc.Viewer.Type.ASCII:
             return
         self._take_back()
-        session = self._tuned.session if self._tuned else None
-        for line in say.state(self._settings, self.omega, self._standing, self._sweeping.applier, session, missing()):
+        session, applied = self._tuned.session if self._tuned else None, self._sweeping.applier
+        for line in say.state(self._prefix, self._settings, self.omega, self._standing, applied, session, missing()):
             viewer.printfASCII(f"  {line}\n")
 
     # -- application
@@ -244,6 +244,6 @@ class PC(Lending):
             self._unattended.state.omega = rescue.safe
         self.undisturbed = None if solve.outcome.rescued else clock.seconds
         tuned.after(solve, clock.own())
-        if self._standing.ended(reason, self._prefix, self._settings):
+        if self._standing.ended(reason, self._prefix, self._settings, tuned.stopped):
             self._unattended.hand_over(ksp, tuned, rescue)
         tuned.spend(clock.own())

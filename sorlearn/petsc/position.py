@@ -121,21 +121,30 @@ class Asked:
 
 
 class Held(NamedTuple):
-    """Why ω is held, and what the user can do about it."""
+    """Why ω is held, and what the user can do about it; `{p}` there is the solver's prefix."""
 
     why: str
     remedy: str
 
+    def remedy_for(self, prefix: str) -> str:
+        """As the user of this solver can type it."""
+        return self.remedy.format(p=prefix)
+
+    def told(self, prefix: str) -> str:
+        """All of it."""
+        return f"{self.why}; remedy: {self.remedy_for(prefix)}"
+
 
 ITERATES_NOT = Held("{} does not iterate to a tolerance here", "sorlearn.PC on a solver that tests for convergence")
-TRUST_REGION = Held("solves end at a trust region, which says nothing of omega", "a line search (-snes_type newtonls)")
+TRUST_REGION = Held("solves end at a trust region, which says nothing of omega",
+                    "a line search (-{p}snes_type newtonls)")  # fmt: skip
 NESTED = Held("inside another KSP whose -ksp_type isn't known to be flexible",
               "-ksp_type fgmres, gcr or fcg for the outer one")  # fmt: skip
 FUNCTION = Held("inside the function of a nonlinear solver, whose differences another omega would spoil",
-                "another omega to be held (-pc_sorlearn_omega)")  # fmt: skip
+                "another omega to be held (-{p}pc_sorlearn_omega)")  # fmt: skip
 QUASI_NEWTON = Held("a quasi-Newton method takes all its solves for one and the same map",
-                    "another omega to be held (-pc_sorlearn_omega)")  # fmt: skip
-IN_GUARD = Held("the guarded solver's inner KSP decides", "-sorlearn_ksp_type cg, gmres, ...")
+                    "another omega to be held (-{p}pc_sorlearn_omega)")  # fmt: skip
+IN_GUARD = Held("the guarded solver's inner KSP decides", "-{p}ksp_type cg, gmres, ...")
 SMALL = Held("systems are so small that a Krylov method ends by itself", "none is needed")
 SCALED = Held("-ksp_diagonal_scale forbids repeating a solve", "leave it out: SOR scales by the diagonal itself")
 

@@ -66,14 +66,14 @@ def only_one(prefix: str, kind: str) -> None:
     once(PETSc.COMM_WORLD, prefix, text)
 
 
-def state(settings: Any, omega: float, standing: Any, applied: Any, session: Any, slow: str) -> list[str]:
+def state(prefix: str, settings: Any, omega: float, standing: Any, applied: Any, session: Any, slow: str) -> list[str]:
     """The lines of `-ksp_view`; `session` is None on ranks other than the first.
 
     `slow` says why every solve and iteration comes to Python, or nothing.
     """
     space, solves = settings.space(), f", {session.books.solves} solves so far" if session else ""
     held = standing.held
-    reasons = [f"remedy: {held.remedy}"] if held else session.review.reasons() if session else []
+    reasons = [f"remedy: {held.remedy_for(prefix)}"] if held else session.review.reasons() if session else []
     return [
         f"sorlearn: learner {settings.learner}, {standing.text}{solves}",
         f"omega = {omega:g} in [{space.omega_min:g}, {space.omega_max:g}], safe omega = {settings.omega:g}, "

@@ -62,10 +62,12 @@ class Standing:
                 keep_first_residual(ksp)
         return self.held is None
 
-    def ended(self, reason: int, prefix: str, settings: Settings) -> bool:
-        """A solve ended for this KSPConvergedReason; returns whether the next can be judged."""
+    def ended(self, reason: int, prefix: str, settings: Settings, stopped: bool) -> bool:
+        """A solve ended for this KSPConvergedReason, and learning may have stopped; whether the next can be judged."""
         if reason in _REGION:
             self._hold(position.TRUST_REGION, prefix, settings)
+        elif stopped:
+            self.text = "omega stands still, as learning has stopped"
         return self.held is None
 
     def _hold(self, held: position.Held | None, prefix: str, settings: Settings) -> None:
@@ -74,4 +76,4 @@ class Standing:
         learns = learner_class(settings.learner).learns
         self.text = f"omega held: {held.why}" if held else "learning" if learns else "omega as given"
         if settings.summary:
-            note_held(prefix, settings, held and f"{held.why}; remedy: {held.remedy}")
+            note_held(prefix, settings, held and held.told(prefix))

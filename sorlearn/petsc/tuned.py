@@ -54,10 +54,13 @@ class Tuned(Deciding):
         super().__init__(prefix, Decision(settings.omega, settings.omega))
         self.settings, self.guarded = settings, guarded
         self.repeats = self.unattended = False
-        self.stops = f"learning stops for solver '{prefix}'; omega stands still for the rest of the run"
+        self.stops = (f"learning stops for solver '{prefix}'; omega stands still at {settings.omega:g} for the rest of "
+                      "the run")  # fmt: skip
 
     def _standing_still(self) -> Decision:
-        return self.decision._replace(check=0.0, repeats=0.0, stopped=1.0)
+        """The safe ω, whatever was on trial; in Eisenstat's form its own test isn't the user's."""
+        omega, judged = self.settings.omega, self.settings.pc_type == "eisenstat"
+        return Decision(omega, omega, check=float(judged), stopped=1.0)
 
     # -- coming and going
 
@@ -172,6 +175,8 @@ class Tuned(Deciding):
     def after(self, solve: Solve, own: float) -> None:
         """Learn from a solve, for which sorlearn has taken `own` seconds so far.  Collective where the cost is time."""
         if self.stopped:
+            if self.session is not None:
+                self._attempt(self.session.pass_stopped, solve)
             return
         if self.settings.cost == "time" and self._comm is not None:
             solve = solve._replace(seconds=float(self._comm.largest(np.array([solve.seconds]))[0]))

@@ -30,12 +30,17 @@ class Tally:
         Solves that failed as they were decided; those of them that were solved with another ω.
     continued : int
         Solves that the safe ω went on with: cut off, or short of the user's test.
+    chosen, short : int
+        Solves with the safe ω that the learner chose; those that are so short that no other is tried.
+    stopped : int
+        Solves after an error has stopped learning, with the safe ω.
     own : float
         Seconds that sorlearn itself took.
     """
 
     def __init__(self) -> None:
         self.solves = self.iterations = self.failed = self.repaired = self.continued = self.safe = 0
+        self.chosen = self.short = self.stopped = 0
         self.seconds = self.own = self.digits = 0.0
         self._plain, self._mean = 0, (0.0, 0.0)  # solves with no other ω's part in them; their iterations and seconds
         self._squares = self._products = 0.0  # sums of products of deviations: iterations, and these with seconds
@@ -90,11 +95,13 @@ def interval(saved: tuple[float, float]) -> tuple[float, float]:
     return 1.0 - left * factor, 1.0 - left / factor
 
 
-def reasons(tally: Tally, price: float, saved: tuple[float, float] | None, sessions: int = 1) -> list[str]:
+def reasons(prefix: str, tally: Tally, price: float, saved: tuple[float, float] | None, sessions: int = 1) -> list[str]:
     """Why ω stays where it is, or tolerances are tightened, with the remedy where there is one.
 
     Parameters
     ----------
+    prefix : str
+        Options prefix of the solver.
     price : float
         What an iteration at another ω costs in iterations at ω = 1 (inodes); 1 where PETSc's kernels are alike.
     saved : (float, float) or None
@@ -108,14 +115,25 @@ def reasons(tally: Tally, price: float, saved: tuple[float, float] | None, sessi
                      f"counts as {price:.1f}; without them (-mat_no_inode) all omegas cost the same")  # fmt: skip
     if tally.solves and tally.digits / tally.solves > MUCH:
         found.append(f"tolerances are tightened by {tally.digits / tally.solves:.1f} digits on average, because in "
-                     "this norm answers at other omegas lack digits; try -ksp_norm_type unpreconditioned (cg) or "
-                     "-ksp_pc_side right (gmres)")  # fmt: skip
-    if tally.solves and tally.safe > MOSTLY * tally.solves:
-        if tally.solves >= CHANCE * sessions and gain[0] < LITTLE:
-            found.append("the safe omega was mostly as good as any other: there is little to gain on these systems")
+                     "this norm answers at other omegas lack digits; try "
+                     f"-{prefix}ksp_norm_type unpreconditioned (cg) or -{prefix}ksp_pc_side right (gmres)")  # fmt: skip
+    decided, safe = tally.solves - tally.stopped, tally.safe - tally.stopped
+    if decided and safe > MOSTLY * decided:
+        if decided >= CHANCE * sessions and gain[0] < LITTLE:
+            found.append(_why_safe(prefix, tally.chosen / safe, tally.short / safe))
     elif saved and gain[1] < LITTLE:
-        found.append("no omega was found that is better than the safe one; -pc_type sor does as well here")
+        found.append(f"no omega was found that is better than the safe one; -{prefix}pc_type sor does as well here")
     return found
+
+
+def _why_safe(prefix: str, chosen: float, short: float) -> str:
+    """Why most solves were made with the safe ω, by what share of them which reason has."""
+    if short > 0.5:
+        return "solves with the safe omega take so few iterations that no other was tried"
+    if chosen > 0.5:
+        return "the safe omega was mostly as good as any other: there is little to gain on these systems"
+    return (f"others than the safe omega failed, or were too dear to be tried more often; narrower bounds may help "
+            f"(-{prefix}pc_sorlearn_omega_min, -{prefix}pc_sorlearn_omega_max)")  # fmt: skip
 
 
 def savings(tally: Tally, omega_safe: float, saved: tuple[float, float] | None, price: float = 1.0, sessions: int = 1
@@ -161,6 +179,9 @@ def summarise(
               f"the last {len(omegas)} decisions {median(omegas):.3f}, last {omegas[-1]:.3f}")  # fmt: skip
         lines.append(f"omega: median of {of}")
     if learner_class(learner).learns:
-        lines += [savings(tally, omega_safe, saved, price, sessions), *reasons(tally, price, saved, sessions)]
+        lines += [savings(tally, omega_safe, saved, price, sessions), *reasons(name, tally, price, saved, sessions)]
+    if tally.stopped:
+        lines.append(f"learning has stopped, for a reason that was said then: {tally.stopped} solves after it were "
+                     f"made with omega = {omega_safe:g}")  # fmt: skip
     lines.append(f"failed: {tally.failed}, repaired: {tally.repaired}, continued with omega_safe: {tally.continued}")
     return "\n  ".join(lines)

@@ -25,6 +25,8 @@ class Books:
         Repeats that don't count yet.
     ratio : float or None
         Of the decision that stands, as in `Baseline.enter`.
+    why : str
+        Why it takes the ω that it does: `chosen` by the learner, solves are too `short`, or neither.
     """
 
     def __init__(self, omega_safe: float, accuracy: Accuracy, baseline: Baseline, review: Review, vetoes: Vetoes,
@@ -33,6 +35,7 @@ class Books:
         self._vetoes, self._pricing = vetoes, pricing
         self.solves, self.passed = 0, Passed()
         self.ratio: float | None = None
+        self.why = ""
 
     def judge(self, decision: Decision, solve: Solve) -> None:
         """What an answer says of ω, beside its cost; before it is entered."""
@@ -58,6 +61,12 @@ class Books:
         self.solves += solves
         self._review.enter_idle(decision, solve, solves)
 
+    def enter_stopped(self, decision: Decision, solve: Solve) -> None:
+        """One after learning has stopped."""
+        self.solves += 1
+        self._review.enter(decision, solve, None)
+        self._review.tally.stopped += 1
+
     def pass_by(self, decision: Decision, more: Passed, seconds: float) -> None:
         """Repeats that took so long together."""
         if more.solves:
@@ -82,4 +91,4 @@ class Books:
 
     def _tell(self, decision: Decision, solve: Solve, solves: int) -> None:
         self.solves += solves
-        self._review.enter(decision, solve, self.ratio, solves)
+        self._review.enter(decision, solve, self.ratio, solves, self.why)

@@ -53,8 +53,8 @@ class Review:
         """Of an iteration at another ω than 1."""
         return self._pricing.elsewhere
 
-    def enter(self, decision: Decision, solve: Solve, ratio: float | None, solves: int = 1) -> None:
-        """A solve, or several together, came of this decision; `ratio` as in `Baseline.enter`."""
+    def enter(self, decision: Decision, solve: Solve, ratio: float | None, solves: int = 1, why: str = "") -> None:
+        """A solve, or several together, came of this decision; `ratio` as in `Baseline.enter`, `why` in `Books`."""
         safe, outcome = decision.omega == self._settings.omega, solve.outcome
         if solve.before:
             self._digits = log10(solve.before / solve.target) - decision.tighten if solve.target else None
@@ -64,6 +64,8 @@ class Review:
         else:
             self.comparison.enter(outcome.iterations / solves, safe, ratio, solves, self._digits)
         self.tally.count(outcome, solve.seconds, decision.tighten, safe, solves)
+        self.tally.chosen += solves * (safe and why == "chosen")
+        self.tally.short += solves * (safe and why == "short")
 
     def enter_idle(self, decision: Decision, solve: Solve, solves: int) -> None:
         """Solves without an iteration, which count for nothing but themselves."""
@@ -74,4 +76,4 @@ class Review:
         """Why ω stays where it is, or tolerances are tightened; nothing where there is nothing to learn."""
         if not learner_class(self._settings.learner).learns:
             return []
-        return reasons(self.tally, self.price, self.comparison.savings())
+        return reasons(self.name, self.tally, self.price, self.comparison.savings())

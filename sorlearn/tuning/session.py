@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import inf
+from math import inf, isfinite
 from time import perf_counter
 from typing import Any, Callable
 
@@ -18,6 +18,7 @@ from ..records.log import Log
 from ..records.saved import Saved
 from . import memory
 from .accuracy import Accuracy
+from .asking import ask
 from .baseline import Baseline
 from .books import Books
 from .decision import Decision
@@ -91,38 +92,28 @@ class Session:
         self.books.settle(standing.decision)
         self.repeats.moved(standing.decision.omega)
         self.baseline.begin(self.repeats.price)
-        omega = self._choose(context)
-        asked, matrix = self.asked, context.matrix
+        omega, asked = ask(context, learner, self.vetoes, self.baseline, self.pricing)
+        self.asked, matrix = asked, context.matrix
         check = measured and learner.learns and self.accuracy.due(omega)
         few = self.baseline.few if asked is None and self.baseline.tiny else 0.0
         audit = asked is not None and asked.explored
         as_asked = asked is not None and omega == asked.omega and not audit
+        self.books.why = "chosen" if as_asked else "short" if asked is None and self.baseline.tiny else ""
         turns = measured and matrix is not None and matrix.skew != 0.0
         willing = (few > 0.0 or as_asked) and not check and learner.repeatable
         repeats = FOR_GOOD if alone and not (learner.learns or self.log.observed) else self.repeats.plan(
             omega, nonzeros, willing, audit, few,
             lambda: learner.excess(standing.decision.omega, asked) if asked is not None and as_asked else inf,
         )  # fmt: skip
-        standing.rho, standing.chosen = context.number or 0.0, Choice(omega, context=NO_CONTEXT if few else context)
+        number = context.number
+        standing.rho = number if number is not None and isfinite(number) else 0.0
+        standing.chosen = Choice(omega, context=NO_CONTEXT if few else context)
         standing.decision = Decision(
             omega, self.vetoes.remedy(), float(check), *standing.tightening(omega), repeats,
             self.baseline.limit(lambda: learner.harder(context))
             if learner.learns and omega != self.settings.omega else 0.0, self.accuracy.level, turns=float(turns),
         )  # fmt: skip
         return standing.decision
-
-    def _choose(self, context: Context) -> float:
-        self.asked, omega_safe = None, self.settings.omega
-        if self.vetoes.waiting():
-            if self.vetoes.safe_fails:
-                return self.vetoes.fallback()
-            self.baseline.must()
-            return omega_safe
-        if self.learner.learns and self.baseline.due() and not self.vetoes.safe_fails:
-            self.asked = None if self.baseline.tiny else self.learner.safe(context)
-            return omega_safe
-        self.asked = self.learner.choose(context)
-        return self.asked.omega if self.vetoes.allows(self.asked.omega) else self.vetoes.fallback()
 
     # -- after a solve
 
@@ -181,6 +172,13 @@ class Session:
             choice = Choice(omega, context=self.standing.chosen.context)
             self.log.write(SolveRecord.of(number, omega, solve, choice, self.repeats.cost, True))
         self._saved.sometimes(self.books.solves, self.state)
+
+    def pass_stopped(self, solve: Solve) -> None:
+        """A solve with the safe ω, after learning has stopped."""
+        safe = Decision(self.settings.omega, self.settings.omega)
+        self.books.enter_stopped(safe, solve)
+        loss, choice = self.pricing.loss(safe, solve), Choice(safe.omega)
+        self.log.write(SolveRecord.of(self.books.solves, safe.omega, solve, choice, loss, True))
 
     # -- what stays
 
