@@ -78,6 +78,28 @@ def of_context(prefix: str, settings: Settings, chosen: bool) -> str | None:
     )
 
 
+def of_unheeded_context(prefix: str, settings: Settings, assigned: bool) -> str | None:
+    """What becomes of a context that the learner doesn't heed, or not all of; parameters as above.
+
+    Parameters
+    ----------
+    assigned : bool
+        Whether the application assigns one.
+    """
+    name, named, learner = f"-{prefix}{STEM}", settings.context_option, settings.learner
+    if not (named or assigned):
+        return None
+    subject = f"{name}context_option {named}" if named else "the context"
+    heeded = learner_class(learner).context_numbers
+    if settings.context == "none":
+        return f"{subject} has no effect beside {name}context none; remedy: leave that out"
+    if heeded == 0:
+        return f"{subject} has no effect on learner {learner}, which heeds none; remedy: {name}learner auto"
+    if heeded and named and len(named.split(",")) > heeded:
+        return f"of {subject} learner {learner} heeds only the first number; remedy: {name}learner auto"
+    return None
+
+
 def _takes_rho(settings: Settings) -> bool:
     """Whether a feature of the matrix stands in for the user's context, in the range that the user gives."""
     return settings.context == "auto" and learner_class(settings.learner).needs_context_range

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import signal
 import subprocess
@@ -264,10 +265,44 @@ def test_a_solver_that_joins_a_group_leaves_its_learner_alone(tmp_path):
     assert second.books.solves == 40
 
 
-def good_state(learner="auto"):
+def test_a_group_takes_what_has_learned_more(tmp_path):
+    """Whichever of its solvers comes first: of one destroyed early, the file has less."""
+    path, registry = str(tmp_path / "state"), Registry()
+    checkpoint.save(path, "a_", good_state(solves=3).state())
+    checkpoint.save(path, "b_", good_state().state())
+    options = Settings(learner="auto", context_min=0.0, context_max=1.0, group="g", load=path)
+    rounds = [registry.session(name, options, print, False).learner.rounds for name in ("a_", "b_", "a_")]
+    assert rounds == [3, 40, 40]
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_a_context_that_is_not_finite_spoils_no_state(tmp_path, learner, number):
+    path, context = tmp_path / "state", Context(user=(number,))
+    checkpoint.save(str(path), "a_", good_state(learner, context=context).state())
+    again = Session("a_", kin("a_"), Settings(learner=learner, context_min=0.0, context_max=1.0, load=str(path)),
+                    pytest.fail)  # fmt: skip
+    assert again.books.solves == 40
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize(("other", "says"), [
+    ({"omega_min": 0.5}, "with omega_min "), ({"omega": 1.2}, "with omega 1.0, wanted omega 1.2"),
+    ({"cost": "time"}, "state of cost work, wanted time"), ({"context_max": 2.0}, "with context_max 1.0, wanted"),
+])  # fmt: skip
+def test_a_state_for_other_choices_is_refused(tmp_path, learner, other, says):
+    path, said = tmp_path / "state", []
+    told._told.clear()
+    checkpoint.save(str(path), "a_", good_state(learner).state())
+    wanted = {"learner": learner, "context_min": 0.0, "context_max": 1.0, **other}
+    again = Session("a_", kin("a_"), Settings(**wanted, load=str(path)), said.append)
+    assert says in said[0] and "learning starts afresh" in said[0] and again.books.solves == 0
+
+
+def good_state(learner="auto", solves=40, context=USER):
     tuned = Session("a_", kin("a_"), Settings(learner=learner, context_min=0.0, context_max=1.0), print)
-    for _ in range(40):
-        tuned.decide(USER, False, 10**6)
+    for _ in range(solves):
+        tuned.decide(context, False, 10**6)
         tuned.charge(Solve(Outcome(10, 2)))
     return tuned
 

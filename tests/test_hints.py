@@ -6,7 +6,7 @@ import pytest
 from conftest import FLAGS, ROOT, run
 
 from sorlearn.errors import OptionError
-from sorlearn.hints import of_context, of_options
+from sorlearn.hints import of_context, of_options, of_unheeded_context
 from sorlearn.learners import LEARNERS
 from sorlearn.options import Settings, context_value, parse
 
@@ -62,6 +62,20 @@ def test_a_context_that_nobody_assigns(learner):
     assert "remedy: -heat_pc_sorlearn_context_option" in line
     line = of_context("heat_", Settings(learner=learner, context="user", **RANGE), True)
     assert line.startswith("-heat_pc_sorlearn_context user: ") and f"learner {learner} goes without" in line
+
+
+@pytest.mark.parametrize(("settings", "assigned", "says"), [
+    ({"context": "none", "context_option": "kappa"}, False, "context_option kappa has no effect beside"),
+    ({"context": "none"}, True, "the context has no effect beside -heat_pc_sorlearn_context none"),
+    ({"learner": "thompson"}, True, "the context has no effect on learner thompson"),
+    ({"learner": "tsallis_inf", "context_option": "kappa"}, False, "remedy: -heat_pc_sorlearn_learner auto"),
+    ({"learner": "chebcb", "context_option": "kappa,dt", **RANGE}, False, "heeds only the first number"),
+    ({"learner": "chebcb", "context_option": "kappa", **RANGE}, False, None),
+    ({"context_option": "kappa,dt"}, False, None), ({}, True, None), ({"learner": "thompson"}, False, None),
+])  # fmt: skip
+def test_a_context_that_is_not_heeded(settings, assigned, says):
+    line = of_unheeded_context("heat_", Settings(**settings), assigned)
+    assert line is None if says is None else says in line
 
 
 def test_no_word_where_nothing_is_passed_over():

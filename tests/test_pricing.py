@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sorlearn.learners import Choice, learner_class
+from sorlearn.learners import NO_CONTEXT, Choice, learner_class
+from sorlearn.tuning.asking import ask
+from sorlearn.tuning.baseline import Baseline
 from sorlearn.tuning.decision import Decision
 from sorlearn.tuning.pricing import LEAST_PRICE, MOST_PRICE, PRICE, Price, Pricing, Steady
 from sorlearn.tuning.record import Outcome, Solve
+from sorlearn.tuning.vetoes import Vetoes
 
 
 def price_of(one, other, solves=8, iterations=9):
@@ -72,16 +75,50 @@ def test_what_a_repair_took_says_nothing_of_prices():
     assert pricing.of(1.6) == 1.5
 
 
-@pytest.mark.parametrize(("cost", "ratio"), [("work", 3.0), ("iterations", 2.0)])
-def test_a_learners_opinion_is_turned_into_iterations(cost, ratio):
-    class Opinion(learner_class("fixed")):
-        def at_safe(self, choice, loss):
-            return 2.0 * loss
+class Opinion(learner_class("fixed")):
+    def at_safe(self, choice, loss):
+        return 2.0 * loss
 
+
+@pytest.mark.parametrize(("cost", "smooth", "ratio"), [
+    ("work", False, 3.0), ("time", False, 3.0), ("iterations", False, 2.0), ("work", True, 2.0), ("time", True, 2.0),
+])  # fmt: skip
+def test_a_learners_opinion_is_turned_into_iterations(cost, smooth, ratio, monkeypatch):
+    monkeypatch.setattr(Opinion, "smooth", smooth)
     pricing = priced(cost)
     pricing.inodes = True
     assert pricing.at_safe(Opinion(), Choice(1.6), 4.0) == pytest.approx(ratio)
     assert pricing.at_safe(learner_class("fixed")(), Choice(1.6), 4.0) is None
+
+
+@pytest.mark.parametrize(("cost", "smooth", "told"), [
+    ("work", False, 3.0), ("work", True, 2.0), ("flops", True, 3.0), ("iterations", True, 3.0),
+])  # fmt: skip
+def test_a_smooth_model_is_told_no_prices(cost, smooth, told, monkeypatch):
+    monkeypatch.setattr(Opinion, "smooth", smooth)
+    pricing = priced(cost)
+    pricing.inodes = True
+    assert pricing.told(Opinion(), 1.6, 3.0) == pytest.approx(told) and pricing.told(Opinion(), 1.0, 3.0) == 3.0
+
+
+@pytest.mark.parametrize(("excess", "omega"), [(0.2, 1.0), (0.6, 1.6)])
+def test_the_safe_omega_is_played_where_its_iterations_are_cheap_enough(excess, omega):
+    class Smooth(Opinion):
+        smooth = True
+
+        def safe(self, context):
+            return Choice(1.0, explored=True, context=context)
+
+        def choose(self, context):
+            return Choice(1.6, context=context)
+
+        def excess(self, omega, choice):
+            return excess
+
+    pricing = priced()
+    pricing.inodes = True
+    found, asked = ask(NO_CONTEXT, Smooth(), Vetoes(1.0), Baseline(), pricing)
+    assert found == asked.omega == omega and not asked.explored
 
 
 def test_a_cost_that_is_no_number_is_an_error():
@@ -91,11 +128,11 @@ def test_a_cost_that_is_no_number_is_an_error():
 
 def test_prices_survive_a_restart_and_damage_is_refused():
     pricing, again = priced("time"), Pricing("time")
-    pricing.told(3.0)
+    pricing.told(Opinion(), 1.0, 3.0)
     again.restore(pricing.state())
     again.inodes = True
     assert again.of(1.6) == 1.5
-    assert again.told(1e9) == pricing.told(1e9) < 1e9
+    assert again.told(Opinion(), 1.0, 1e9) == pricing.told(Opinion(), 1.0, 1e9) < 1e9
     for damage in ({"least": [1.0]}, {"least": [-1.0, 1.0]}, {"least": [float("nan"), 1.0]}, {"solves": "x"},
                    {"median": -1.0}, {"median": float("inf")}):  # fmt: skip
         with pytest.raises((KeyError, TypeError, ValueError)):

@@ -6,6 +6,7 @@ import pytest
 
 from sorlearn.names import kin
 from sorlearn.options import Settings
+from sorlearn.records import told
 from sorlearn.tuning.registry import Registry
 
 
@@ -75,11 +76,16 @@ def test_the_oldest_kinds_are_forgotten():
     ({"group": "g"}, {"group": "g", "learner": "thompson"}, False),
     ({"group": "g"}, {"group": "g", "seed": 1}, False),
     ({"group": "g"}, {"group": "g", "omega_max": 1.8}, False),
-    ({"group": "g"}, {"group": "g", "cost": "time"}, True),
+    ({"group": "g"}, {"group": "g", "cost": "time"}, False),
+    ({"group": "g"}, {"group": "g", "monitor": True}, True),
 ])  # fmt: skip
 def test_a_group_of_like_solvers_shares_one_learner(one, two, shared):
     registry = Registry()
-    first = registry.session("a_", Settings(**one), print, False)
-    second = registry.session("b_", Settings(**two), print, False)
+    told._told.clear()
+    said = []
+    first = registry.session("a_", Settings(**one), said.append, False)
+    second = registry.session("b_", Settings(**two), said.append, False)
     assert (first.learner is second.learner) is shared
+    assert len(said) == (not shared and one.get("group") == two.get("group") == "g")
+    assert all("solver 'b_': others of -b_pc_sorlearn_group g have another learner" in line for line in said)
     assert first.accuracy is not second.accuracy

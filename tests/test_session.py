@@ -154,3 +154,14 @@ def test_a_failure_between_decisions_ends_them():
     ksp.solve(b, x)
     assert ksp.getConvergedReason() > 0
     assert tuner(ksp)._tuned.session.books.solves == solves + 2
+
+
+@pytest.mark.both_ways
+def test_without_a_context_decisions_are_repeated_as_with_one():
+    A, decided = laplacian(24), {}
+    for context in ("auto", "none"):
+        ksp = solver(A, f"repeats_{context}_", ksp_norm_type="unpreconditioned", pc_sorlearn_context=context)
+        for seed in range(300):
+            ksp.solve(*random_rhs(A, seed))
+        decided[context] = len(tuner(ksp).records)
+    assert decided["none"] <= 1.2 * decided["auto"] < 200

@@ -151,6 +151,11 @@ class Learner(Remembers, ABC):
     needs_context_range: ClassVar[bool] = False
     #: Whether it heeds features of the matrix where the user gives no context.
     reads_matrix: ClassVar[bool] = False
+    #: How many numbers of a user's context it heeds; None for all.
+    context_numbers: ClassVar[int | None] = None
+    #: Whether its model of costs is smooth in ω: it is then told of iterations as if they took as long at ω = 1 as
+    #: elsewhere, and what they take is weighed without it.
+    smooth: ClassVar[bool] = False
     #: Whether ω depends on what solves cost; otherwise there is nothing to measure, to guard or to cut off.
     learns: ClassVar[bool] = True
     #: Whether a decision may be repeated for solves that the learner never hears of.
@@ -224,7 +229,7 @@ class Learner(Remembers, ABC):
 
     def state(self) -> dict[str, Any]:
         """Everything learned, as plain arrays and numbers; `restore` on an equal learner continues the run."""
-        return {"learner": self.name, **super().state()}
+        return {"learner": self.name, "space": list(self.space), **super().state()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `state` of a learner of the same kind and size returned.
@@ -236,6 +241,13 @@ class Learner(Remembers, ABC):
         """
         if state.get("learner") != self.name:
             raise StateError(f"state of learner {state.get('learner')!r}, wanted {self.name!r}")
+        space = state.get("space", list(self.space))  # older states don't say
+        if not isinstance(space, list) or len(space) != len(self.space):
+            raise StateError(f"state of learner {self.name!r} is damaged: its space is {space!r}")
+        if apart := [name for name, old, new in zip(Space._fields, space, self.space) if old != new]:
+            before, now = (", ".join(f"{name} {getattr(one, name)}" for name in apart)
+                           for one in (Space(*space), self.space))  # fmt: skip
+            raise StateError(f"state of a learner with {before}, wanted {now}")
         try:
             super().restore(state)
         except (KeyError, TypeError, ValueError) as error:

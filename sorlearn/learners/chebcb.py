@@ -68,6 +68,7 @@ class ChebCB(Learner):
     """
 
     name = "chebcb"
+    context_numbers = 1
     needs_context_range = True
     reads_matrix = True
     _remembered = ("phi", "gram", "moments", "squares", "residuals", "at_rim", "error", "highest", "lowest")

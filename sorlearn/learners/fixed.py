@@ -16,6 +16,7 @@ class Fixed(Learner):
     """
 
     name = "fixed"
+    context_numbers = 0
     learns = False
 
     def _choose(self, context: Context) -> Choice:

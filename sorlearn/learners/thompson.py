@@ -63,6 +63,7 @@ class Thompson(Learner):
     """
 
     name = "thompson"
+    context_numbers = 0
     _remembered = ("played", "sums", "squares", "scale")
 
     def __init__(self, *, space: Space = Space(), seed: int = 0):

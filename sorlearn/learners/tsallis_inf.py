@@ -69,6 +69,7 @@ class TsallisINF(Learner):
     """
 
     name = "tsallis_inf"
+    context_numbers = 0
     _remembered = ("K", "p", "y", "total")
 
     def __init__(self, *, space: Space = Space(), seed: int = 0):

@@ -34,6 +34,7 @@ class TsallisINFCB(Learner):
     """
 
     name = "tsallis_inf_cb"
+    context_numbers = 1
     needs_context_range = True
     reads_matrix = True
     _remembered = ("K", "p", "y", "total", "played")

@@ -32,6 +32,7 @@ class TsallisINFRV(Learner):
     """
 
     name = "tsallis_inf_rv"
+    context_numbers = 0
     _remembered = ("K", "B", "p", "y", "total")
 
     def __init__(self, *, space: Space = Space(), seed: int = 0):

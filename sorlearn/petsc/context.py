@@ -178,6 +178,22 @@ class Features:
             self._here = self._local(A, replaced) if A.getLocalSize()[0] else NO_ROWS
         return self._here
 
+    def glimpse(self, A: Any) -> tuple[float, ...]:
+        """What counts where features don't, as `look` returns it: how many nonzeros there are, and whether inodes."""
+        seen = (identity(A), A.stateGet())
+        if seen == self._seen:
+            return self._here
+        self._seen = seen
+        if A.getType() in _READABLE:
+            block = A.getDiagonalBlock() if A.getType() == "mpiaij" else A
+            nonzeros = int(block.getInfo(PETSc.Mat.InfoType.LOCAL)["nz_used"])
+            if nonzeros != self.nonzeros:
+                self.nonzeros, self.inodes = nonzeros, _has_inodes(block)
+            if block is not A:
+                block.destroy()
+        self._here = (*UNREADABLE[:4], float(self.inodes), 1.0)
+        return self._here
+
     def context(self, top: Sequence[float], rtol: float) -> Context:
         """The context of the coming solve from what all processes see, empty where one can't read its part."""
         rho, mean, high, low, inodes, unreadable = top

@@ -11,7 +11,7 @@ from petsc4py import PETSc
 
 from .. import hints, options
 from ..errors import OptionError
-from ..learners import NO_CONTEXT, Context
+from ..learners import NO_CONTEXT, Context, learner_class
 from . import say
 
 
@@ -47,7 +47,9 @@ def settings(comm: Any, prefix: str, database: Any, overrides: dict[str, Any], t
 
 
 def hint_at_context(comm: Any, prefix: str, chosen: options.Settings, assigned: Any) -> None:
-    """Say that the learner waits for a context that nobody assigns."""
+    """Say that the learner waits for a context that nobody assigns, or doesn't heed one."""
+    if line := hints.of_unheeded_context(prefix, chosen, assigned is not None):
+        say.once(comm, prefix, line)
     if not chosen.context_option and assigned is None:
         line = hints.of_context(prefix, chosen, PETSc.Options(prefix).hasName(options.STEM + "context"))
         if line:
@@ -57,7 +59,9 @@ def hint_at_context(comm: Any, prefix: str, chosen: options.Settings, assigned: 
 def context(
     comm: Any, prefix: str, chosen: options.Settings, assigned: float | Sequence[float] | Callable[[], Any] | None
 ) -> Context | None:
-    """The user's context, one number or several; empty where there shall be none, None for a look at the matrix."""
+    """The user's context, one number or several; empty where none is heeded, None for a look at the matrix."""
+    if chosen.context == "none" or learner_class(chosen.learner).context_numbers == 0:
+        return NO_CONTEXT
     if chosen.context_option:
         if comm.getRank() > 0:
             return NO_CONTEXT  # rank 0's counts

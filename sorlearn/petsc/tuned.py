@@ -166,11 +166,15 @@ class Tuned(Deciding):
 
         def ask(top: Sequence[float]) -> Decision:
             features, unattended = self._slot.features, top[-1] == 0.0
-            known = features.context(top[:-1], ksp.rtol) if context is None else context
-            may = self.alone or unattended
-            return self.session.decide(known, measured, features.nonzeros if may else 0, may, self._comm.size)
+            seen = features.context(top[:-1], ksp.rtol)
+            known, may = seen if context is None else context, self.alone or unattended
+            nonzeros = features.nonzeros if may and not known.user else 0  # a user's context is asked for every time
+            return self.session.decide(known, measured, nonzeros, may, self._comm.size)
 
-        self._decide(lambda features: features.look(A) if context is None else None, ask, float(not self.unattended))
+        def look(features: Features) -> Sequence[float]:
+            return features.look(A) if context is None else features.glimpse(A)
+
+        self._decide(look, ask, float(not self.unattended))
 
     def after(self, solve: Solve, own: float) -> None:
         """Learn from a solve, for which sorlearn has taken `own` seconds so far.  Collective where the cost is time."""

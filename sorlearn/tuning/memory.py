@@ -21,6 +21,7 @@ def state(session: Session) -> dict[str, Any]:
     """Of a session, for a file."""
     own = {
         "learner": session.learner.state(),
+        "cost": session.settings.cost,
         "solves": session.books.solves,
         "rho": session.standing.rho,
         "ratio": session.books.ratio,
@@ -40,13 +41,15 @@ def restore(session: Session, fresh: Session, saved: dict[str, Any], with_learne
     fresh : Session
         A new one like it, which tries the state.
     with_learner : bool
-        Whether the learner is the session's own: else what a group has learned since would be lost.
+        Whether the learner is the session's own: else what a group has learned since would be lost, unless it is less.
 
     Raises
     ------
     StateError
         If the state is another learner's or damaged; the session is then unchanged.
     """
+    if (cost := saved.get("cost", session.settings.cost)) != session.settings.cost:
+        raise StateError(f"state of cost {cost}, wanted {session.settings.cost}")
     try:
         for name in ROOMS:
             getattr(fresh, name).restore(saved[name])
@@ -58,7 +61,7 @@ def restore(session: Session, fresh: Session, saved: dict[str, Any], with_learne
         passed = Passed(*map(int, saved["passed"]))
         matrix = [float(value) for value in saved["matrix"]]
         context = Context(MatrixFeatures(*matrix)) if matrix else NO_CONTEXT
-        if with_learner:
+        if with_learner or saved["learner"]["rounds"] > session.learner.rounds:
             session.learner.restore(saved["learner"])
     except StateError:
         raise

@@ -109,9 +109,16 @@ class Pricing:
             raise ValueError(f"cost {loss} of a solve with omega = {decision.omega:g}")
         return loss
 
-    def told(self, loss: float) -> float:
-        """What the learner is told of a loss."""
-        return self._steady(loss) if self._cost == "time" else loss
+    def told(self, learner: Learner, omega: float, loss: float) -> float:
+        """What the learner is told of a loss: where its costs are smooth, as if kernels were alike."""
+        return self._smoothed(learner, omega, self._steady(loss) if self._cost == "time" else loss)
+
+    def _smoothed(self, learner: Learner, omega: float, loss: float) -> float:
+        return loss / self.dearer(omega, 1.0) if learner.smooth else loss
+
+    def dearer(self, omega: float, other: float) -> float:
+        """Cost of an iteration at one ω over that at another."""
+        return self.of(omega) / self.of(other) if self._cost in ("work", "time") else 1.0
 
     def of(self, omega: float) -> float:
         """Price of an iteration at this ω, in iterations at ω = 1."""
@@ -124,11 +131,11 @@ class Pricing:
 
     def at_safe(self, learner: Learner, asked: Choice, loss: float) -> float | None:
         """Iterations at the safe ω over those at the learner's choice, in its opinion; None where it has none."""
+        loss = self._smoothed(learner, asked.omega, loss)
         expected = learner.at_safe(asked, loss)
         if expected is None or loss <= 0.0:
             return None
-        ratio = expected / loss
-        return ratio * self.of(asked.omega) / self.of(learner.space.omega) if self._cost == "work" else ratio
+        return expected / loss * (1.0 if learner.smooth else self.dearer(asked.omega, learner.space.omega))
 
     def state(self) -> dict[str, Any]:
         """Plain numbers."""

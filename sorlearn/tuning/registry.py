@@ -7,7 +7,8 @@ from typing import Any, Callable
 
 from ..learners import Learner
 from ..names import kin
-from ..options import Settings
+from ..options import STEM, Settings
+from ..records import told
 from .session import Session
 
 
@@ -58,7 +59,11 @@ class Registry:
         """A new session; its learner is the group's where there is a group."""
         if settings.group is None:
             return Session(name, kin(name), settings, say, guarded=guarded)
-        key = (settings.group, settings.learner, settings.space(), settings.seed)
+        key = (settings.group, settings.learner, settings.space(), settings.seed, settings.cost)
+        apart = any(other[0] == settings.group and other != key for other in self.groups)
+        if apart and told.first(name, f"group {settings.group}"):
+            say(f"sorlearn: solver '{name}': others of -{name}{STEM}group {settings.group} have another learner, "
+                "range, seed or cost, and share nothing with it")  # fmt: skip
         session = Session(name, kin(name), settings, say, self.groups.get(key), guarded)
         self.groups[key] = session.learner
         return session

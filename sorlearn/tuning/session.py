@@ -131,7 +131,8 @@ class Session:
         self.books.ratio = self.pricing.at_safe(self.learner, asked, loss) if asked and asked.omega == omega else None
         self.books.enter(self.standing.decision, solve)
         if asked is not None and outcome.tells and not self.baseline.tiny:
-            self.learner.update(asked, self.vetoes.charge(asked.omega, omega, self.pricing.told(loss)))
+            told = self.pricing.told(self.learner, omega, loss)
+            self.learner.update(asked, self.vetoes.charge(asked.omega, omega, told))
         own = 0.0 if outcome.verdict or outcome.rescued else solve.own + perf_counter() - began
         self.repeats.decided(outcome.iterations, loss, own, solve.seconds)
         if self.learner.learns:

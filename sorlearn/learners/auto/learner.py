@@ -59,6 +59,7 @@ class Auto(Learner):
     default_range = (0.75, 1.976)
     reads_matrix = True
     repeatable = True
+    smooth = True
     _remembered = (
         "map", "bank", "low", "high", "x", "mean", "best", "key", "predicted", "trend",
     )  # fmt: skip
