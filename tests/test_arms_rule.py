@@ -207,6 +207,18 @@ def test_answers_that_lack_digits_tighten_their_arm_s_tolerance():
     assert max(tight) >= lacked and min(tight[-50:]) >= lacked - 0.05
 
 
+def test_tightening_does_not_pile_up_in_solves_that_repeat_a_decision():
+    """They are solved to what was decided, whatever the solves between have taught since."""
+    rule, lacked, tight = Rule(KINDS[:2], 0.04), 0.4, []
+    for _ in range(60):
+        play = rule.choose(context(-1.0))
+        for repeat in range(30):
+            tight.append(rule.arms[1].tighten)
+            short = lacked - play.tighten if play.arm == 1 else None
+            rule.note(Played(10 if play.arm else 100, 1e-3 if play.arm else 1e-2, lacks=short), None if repeat else 1e-5)
+    assert lacked <= max(tight) <= lacked + 0.25
+
+
 def test_decisions_are_rationed():
     run = Run(WORLDS["the safe arm is best"])
     repeats = [play.repeats for play in run.plays]

@@ -12,6 +12,7 @@ from ..errors import OptionError
 from ..options import ArmSettings
 from ..records.arms import ArmRecord
 from ..records.journal import finite
+from ..tuning.cost import LOOSE
 from ..tuning.play import Played
 from . import position
 from .answers import UNPRECONDITIONED, Answers, Ended
@@ -241,12 +242,12 @@ class Arms:
         arm.last = choosing.solves
 
     def _holds(self, outer: Any) -> bool:
-        """Whether solves of this KSP say nothing of arms, so that the safe one makes them all."""
+        """Whether this solve of the KSP says nothing of arms, so that the safe one makes it."""
         kind = self.all[0].ksp.getType()
         if self._asked.anew(outer, position.under_way(), kind):
             held = position.why_held(outer, guarded=False, kind=kind)
             self._held = None if held is None else held.told(self._prefix)
-        return self._held is not None
+        return self._held is not None or outer.rtol > LOOSE
 
     def _run(self, solver: Any, arm: Arm, b: Any, x: Any, *, limit: int = 0, tighten: float = 0.0,
              rtol: float | None = None, nonzero: bool | None = None) -> Ended:  # fmt: skip

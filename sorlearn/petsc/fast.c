@@ -14,6 +14,7 @@
 
 /* Solves of which all is kept. */
 #define KEPT 512
+#define LOOSE 0.316227766016837941 /* tuning/cost.py */
 
 /* What a KSP has that isn't the user's, and goes back as soon as an error ends the solve; NULL for none.  It raises no
    error for a failed solve, because a repair comes first, though it is strict; it has other tolerances, another limit. */
@@ -443,7 +444,7 @@ static PetscErrorCode PreSolve(PC pc, KSP ksp, Vec b, Vec x)
   if (Known(state, ksp)) {
     if (state->holds) PetscFunctionReturn(0);
     if (state->left > 0) {
-      known = (PetscBool)!state->running;
+      known = (PetscBool)(!state->running && (state->wraps || ksp->rtol <= LOOSE));
       if (state->idle && state->solves + state->idle >= KEPT) known = PETSC_FALSE; /* there is no room for another */
       if (!state->wraps) PetscCall(Follow(state, pc->pmat, known, &known));
       else {
@@ -593,7 +594,7 @@ static PetscBool CurvesAlike(Turn *turn)
 static PetscBool Goes(Turn *turn)
 {
   KSP ksp = turn->outer;
-  return (PetscBool)(turn->left > 0 && (!turn->judge || Judges(ksp)) && !ksp->transpose_solve && !ksp->numbermonitors &&
+  return (PetscBool)(turn->left > 0 && (!turn->judge || (Judges(ksp) && ksp->rtol <= LOOSE)) && !ksp->transpose_solve && !ksp->numbermonitors &&
                      !ksp->res_hist && (int64_t)ksp->normtype == turn->norm && (int64_t)ksp->pc_side == turn->side &&
                      ksp->pc == turn->pc && Plain(turn, ksp) && CurvesAlike(turn) &&
                      ksp->calc_sings == turn->inner->calc_sings && ksp->pc->dm == turn->inner->pc->dm &&

@@ -8,6 +8,7 @@ from petsc4py import PETSc
 
 from ..learners import learner_class
 from ..options import Settings
+from ..tuning.cost import LOOSE
 from . import position
 from .rescue import keep_first_residual
 from .tuned import note_held
@@ -44,7 +45,7 @@ class Standing:
         self._asked.forget()
 
     def judges(self, ksp: Any, prefix: str, settings: Settings, guarded: bool, repairable: bool, decides: bool) -> bool:
-        """Whether a choice of ω can be judged by this KSP's solves.
+        """Whether a choice of ω can be judged by this KSP's solves, and is worth anything in this one.
 
         Parameters
         ----------
@@ -60,7 +61,7 @@ class Standing:
             self._hold(position.SMALL if held is None and small else held, prefix, settings)
             if self.held is None:
                 keep_first_residual(ksp)
-        return self.held is None
+        return self.held is None and ksp.rtol <= LOOSE
 
     def ended(self, reason: int, prefix: str, settings: Settings, stopped: bool) -> bool:
         """A solve ended for this KSPConvergedReason, and learning may have stopped; whether the next can be judged."""

@@ -8,6 +8,7 @@ from typing import Any
 from petsc4py import PETSc
 
 from ..records.lag import LagRecord
+from ..tuning.cost import LOOSE
 from ..tuning.decision import Decision
 from ..tuning.record import Outcome, Passed, Solve
 from . import fast
@@ -90,8 +91,8 @@ class Unattended(Attached):
         self.attach(pc, wanted)
 
     def hold(self, ksp: Any) -> None:
-        """ω is held in this KSP's solves: nothing is to be done in them."""
-        if self.attached:
+        """ω is held in this KSP's solves: nothing is to be done in them, unless the next may ask for more than this."""
+        if self.attached and ksp.rtol <= LOOSE:
             self.name(ksp)
             self.state.holds = 1
 

@@ -168,7 +168,10 @@ class Arm(Remembers):
             self.solves = kept * self.solves + newer
             self.set_ups = kept * self.set_ups + newer * played.set_ups / max(solves, 1)
 
-    def judged(self, lacks: float, solves: int = 1) -> None:
-        """Tighten where an answer lacked digits, as far as that can help; relax slowly."""
-        wanted = self.tighten + lacks + SPARE if lacks > 0.0 else max(self.tighten - RELAX * solves, 0.0)
-        self.tighten = min(wanted, MOST_TIGHTENED)
+    def judged(self, lacks: float, solves: int, tightened: float) -> None:
+        """Tighten where an answer that was `tightened` by so many digits lacked some, as far as that can help.
+
+        Where answers of several solves lack none, relax slowly.
+        """
+        wanted = max(self.tighten, tightened + lacks + SPARE) if lacks > 0.0 else self.tighten - RELAX * solves
+        self.tighten = min(max(wanted, 0.0), MOST_TIGHTENED)

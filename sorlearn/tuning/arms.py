@@ -230,7 +230,7 @@ class Rule(Remembers):
             return
         arm.count_set_ups(played, again, solves)
         if played.lacks is not None:
-            arm.judged(played.lacks, solves)
+            arm.judged(played.lacks, solves, self._play.tighten)
         took = played.seconds
         if played.lacks is not None and played.lacks > FAILS:
             took += played.rest  # an arm that doesn't iterate can't be told to solve further

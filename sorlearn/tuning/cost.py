@@ -11,9 +11,11 @@ from typing import Callable, NamedTuple
 
 #: Fewest digits a solve is credited with: a solve that starts almost converged says little about ω.
 MIN_DIGITS = 0.5
+#: Relative tolerance above which nothing is tried: half an iteration may do, so that costs say nothing, and an answer
+#: within what is promised may be worse than none.
+LOOSE = 10.0**-MIN_DIGITS
 #: Digits credited where nobody says how many were asked for.
 USUAL_DIGITS = 8.0
-
 
 
 class Charge(NamedTuple):
