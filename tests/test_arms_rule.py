@@ -215,7 +215,8 @@ def test_tightening_does_not_pile_up_in_solves_that_repeat_a_decision():
         for repeat in range(30):
             tight.append(rule.arms[1].tighten)
             short = lacked - play.tighten if play.arm == 1 else None
-            rule.note(Played(10 if play.arm else 100, 1e-3 if play.arm else 1e-2, lacks=short), None if repeat else 1e-5)
+            played = Played(10 if play.arm else 100, 1e-3 if play.arm else 1e-2, lacks=short)
+            rule.note(played, None if repeat else 1e-5)
     assert lacked <= max(tight) <= lacked + 0.25
 
 
