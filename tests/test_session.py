@@ -165,3 +165,18 @@ def test_without_a_context_decisions_are_repeated_as_with_one():
             ksp.solve(*random_rhs(A, seed))
         decided[context] = len(tuner(ksp).records)
     assert decided["none"] <= 1.2 * decided["auto"] < 200
+
+
+@pytest.mark.both_ways
+def test_a_user_s_context_that_stays_decides_no_more_often_than_the_matrix():
+    """It is asked for before each solve all the same, once, and ω is decided again as soon as it is another."""
+    A, decided, asked = laplacian(24), {}, []
+    for context in ("auto", "user"):
+        ksp = solver(A, f"stays_{context}_", ksp_norm_type="unpreconditioned")
+        if context == "user":
+            tuner(ksp).context = lambda: asked.append(None) or (1.0 if len(asked) <= 300 else 2.0)
+        for seed in range(302):
+            ksp.solve(*random_rhs(A, seed))
+        decided[context] = [record.context.user for record in tuner(ksp).records]
+    assert len(asked) == 302
+    assert len(decided["user"]) <= 1.2 * len(decided["auto"]) < 200 and decided["user"][-1] == (2.0,)

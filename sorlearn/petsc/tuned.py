@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
+from functools import cache, partial
 from typing import Any, Callable
 
 import numpy as np
@@ -54,6 +55,7 @@ class Tuned(Deciding):
         super().__init__(prefix, Decision(settings.omega, settings.omega))
         self.settings, self.guarded = settings, guarded
         self.repeats = self.unattended = False
+        self._users: Context | None = None  # of the last decision, if it is the user's
         self.stops = (f"learning stops for solver '{prefix}'; omega stands still at {settings.omega:g} for the rest of "
                       "the run")  # fmt: skip
 
@@ -106,15 +108,19 @@ class Tuned(Deciding):
         measured : bool
             Whether answers at different ω's pass different tests.
         """
-        self.repeats = self.alone and self.left > 0 and self._repeat(A)
+        known = cache(partial(self._attempt, given))  # asked for once
+        self.repeats = self.alone and self.left > 0 and self._repeat(A, known)
         if not (self.repeats or self.stopped):
-            self._choose(ksp, A, given, measured)
+            self._choose(ksp, A, known(), measured)
         return self.decision
 
     @property
     def offered(self) -> bool:
-        """Whether solves may repeat the decision with nobody looking, as all ranks see it."""
-        if self._comm is None:
+        """Whether solves may repeat the decision with nobody looking, as all ranks see it.
+
+        A user's context is asked for before each.
+        """
+        if self._comm is None or self._users is not None:
             return False
         if self._comm.size > 1:  # also on a rank where learning has just failed: the others wait for it
             return self.decision.repeats > 0.0 and not self.repeats
@@ -148,9 +154,14 @@ class Tuned(Deciding):
         if self.session is not None:
             self.session.standing.followed(self.decision, rho)
 
-    def _repeat(self, A: Any) -> bool:
-        """Whether ω can just follow the matrix, so that a short solve needn't be decided; on one rank only."""
-        followed = self._attempt(self._follow, A)
+    def _repeat(self, A: Any, known: Callable[[], Context | None]) -> bool:
+        """Whether ω can just follow the matrix, so that a short solve needn't be decided; on one rank only.
+
+        Where the user's context is what counts, whether that is what it was.
+        """
+        followed = None
+        if self._users is None or known() == self._users:
+            followed = self._attempt(self._follow, A)
         if followed is None:
             self.left = 0
             return False
@@ -159,16 +170,17 @@ class Tuned(Deciding):
 
     def _follow(self, A: Any) -> Decision | None:
         assert self._slot is not None and self._slot.session is not None and self._slot.features is not None
-        return self._slot.session.standing.follow(self._slot.features.glance(A))
+        standing = self._slot.session.standing
+        return standing.follow(self._slot.features.glance(A) if self._users is None else standing.rho)
 
-    def _choose(self, ksp: Any, A: Any, given: Callable[[], Context | None], measured: bool) -> None:
-        context = self._attempt(given)
+    def _choose(self, ksp: Any, A: Any, context: Context | None, measured: bool) -> None:
+        self._users = context if context is not None and context.user else None
 
         def ask(top: Sequence[float]) -> Decision:
             features, unattended = self._slot.features, top[-1] == 0.0
             seen = features.context(top[:-1], ksp.rtol)
             known, may = seen if context is None else context, self.alone or unattended
-            nonzeros = features.nonzeros if may and not known.user else 0  # a user's context is asked for every time
+            nonzeros = features.nonzeros if may and (self.alone or not known.user) else 0
             return self.session.decide(known, measured, nonzeros, may, self._comm.size)
 
         def look(features: Features) -> Sequence[float]:
