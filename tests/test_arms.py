@@ -242,9 +242,10 @@ def test_what_is_cut_off_of_the_safe_arm_is_gone_on_with_too(start):
 
 @pytest.mark.parallel(1, 2)
 @pytest.mark.parametrize("norm", ["unpreconditioned", "preconditioned", "natural"])
-@pytest.mark.parametrize("ksp_type", ["cg", "gmres", "fcg", "bcgs"])
+@pytest.mark.parametrize("ksp_type", ["cg", "gmres", "fcg", "bcgs", "lsqr"])
 def test_where_nobody_watches_petsc_cuts_it_off_by_itself(ksp_type, norm, monkeypatch):
-    if norm == "natural" and ksp_type in ("gmres", "bcgs") or ksp_type == "bcgs" and norm == "unpreconditioned":
+    lacking = {"gmres": ["natural"], "bcgs": ["natural", "unpreconditioned"], "lsqr": ["natural", "preconditioned"]}
+    if norm in lacking.get(ksp_type, []):
         pytest.skip("PETSc has no such norm there")
     A = laplacian(40)
     ksp = with_arms(A, "sor,jacobi", ksp_type, ksp_norm_type=norm)
@@ -256,7 +257,8 @@ def test_where_nobody_watches_petsc_cuts_it_off_by_itself(ksp_type, norm, monkey
     for limit in (20, 10000):
         force(ksp, arm=1, heir=0, limit=limit, trial=1)
         b, x = solve(ksp, 1)
-        assert ksp.getConvergedReason() > 0 and user_test(ksp, b, x) < 1.5
+        assert ksp.getConvergedReason() > 0
+        assert ksp_type == "lsqr" or user_test(ksp, b, x) < 1.5  # LSQR may have ended by the normal equations
         assert ksp.getTolerances()[3] == 10000
     if rule:
         short, whole = notes

@@ -21,6 +21,7 @@ from sorlearn.petsc.clib import PetscBool, PetscInt, has, library
 
 NORM, SIDE = PETSc.KSP.NormType, PETSc.PC.Side
 NEGATIVE_CURVATURE = 5  # KSP_CONVERGED_NEG_CURVE; petsc4py has changed its name
+NORMAL_EQUATIONS = 1  # KSP_CONVERGED_RTOL_NORMAL_EQUATIONS; likewise
 OUT_OF_RANGE = 63  # PETSC_ERR_ARG_OUTOFRANGE
 _numbers = itertools.count()
 
@@ -491,6 +492,67 @@ def test_what_is_set_between_solves_counts(change):
     before, after = in_a_row(sor, CHANGES[change]), in_a_row(ours, CHANGES[change])
     assert before == after
     assert before[0] == before[2] != before[3] == before[5]
+
+
+# -- least squares
+
+
+def least_squares(n=30):
+    """(A, AᵀA) with A 3n/2 × n."""
+    A = PETSc.Mat().createAIJ((3 * n // 2, n), nnz=4)
+    random = np.random.default_rng(0)
+    entries = (1.0, -0.6, 0.3, 0.2) * (1.0 + 0.3 * random.random((3 * n // 2, 4)))
+    for row in range(*A.getOwnershipRange()):
+        for k, value in enumerate(entries[row]):
+            A.setValue(row, (2 * row // 3 + k) % n, value)
+    A.assemble()
+    return A, A.transposeMatMult(A)
+
+
+def watched_at_times(ksp, A, P):
+    """(reason, iterations, residual norm, solution, what a monitor saw) of solves that leave a residual."""
+    ksp.setOperators(A, P)
+    (x, b), found = A.createVecs(), []
+    for i in range(6):
+        low, high = b.getOwnershipRange()
+        b.setArray(np.random.default_rng(i).standard_normal(b.getSize())[low:high])
+        seen = []
+        if i in (2, 3):
+            ksp.setMonitor(lambda ksp, its, norm, seen=seen: seen.append((its, norm)))
+        elif i == 4:
+            delegate.cancel_monitors(ksp)
+        ksp.solve(b, x)
+        ended = ksp.getConvergedReason(), ksp.getIterationNumber(), ksp.getResidualNorm()
+        found.append((*ended, x.getArray().tolist(), seen))
+    return found
+
+
+@pytest.mark.parallel(1, 2)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"ksp_convergence_test": "lsqr"},
+        {"ksp_convergence_test": "default", "ksp_max_it": 40},
+        {"ksp_convergence_test": "skip", "ksp_max_it": 9},
+        {"ksp_converged_maxits": "", "ksp_max_it": 4},
+    ],
+    ids=lambda options: " ".join(options),
+)
+def test_least_squares_end_by_the_test_of_lsqr(options):
+    A, P = least_squares()
+    sor, ours = (watched_at_times(ksp, A, P) for ksp in pair(laplacian(12), "lsqr", **options))
+    assert sor == ours
+    if not options:
+        assert all(reason == NORMAL_EQUATIONS for reason, *_ in sor)
+
+
+@pytest.mark.parallel(1, 2)
+def test_least_squares_by_arms():
+    A, P = least_squares()
+    sor, ours = pair(laplacian(12), "lsqr", sorlearn_arms="sor,jacobi")
+    for ksp in (sor, ours):
+        assert {reason for reason, *_ in watched_at_times(ksp, A, P)} == {NORMAL_EQUATIONS}
 
 
 @pytest.mark.parametrize("on", ["1", "0"])

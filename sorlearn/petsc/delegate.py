@@ -231,9 +231,21 @@ def has_operators(pc: Any) -> bool:
     return bool(preconditioning.value)
 
 
-def end_well_at_the_limit(ksp: Any) -> None:
-    """Have PETSc's own test say CONVERGED_ITS where the KSP's iterations are at their end."""
-    library().KSPConvergedDefaultSetConvergedMaxits(_pointer(ksp.handle), PetscBool(True))
+def set_own_test(ksp: Any, least_squares: bool, enough_at_the_limit: bool) -> None:
+    """Have the KSP test by PETSc's default, or by that of LSQR, whatever its type.
+
+    Parameters
+    ----------
+    enough_at_the_limit : bool
+        Whether it says CONVERGED_ITS where its iterations are at their end.
+    """
+    default, context, handle = _pointer(address("KSPConvergedDefault")), _pointer(), _pointer(ksp.handle)
+    test = _pointer(address("KSPLSQRConvergedDefault")) if least_squares else default
+    library().KSPConvergedDefaultCreate(ctypes.byref(context))
+    library().KSPSetConvergenceTest(handle, default, context, None)
+    if enough_at_the_limit:  # PETSc sets that beside its default only
+        library().KSPConvergedDefaultSetConvergedMaxits(handle, PetscBool(True))
+    library().KSPSetConvergenceTest(handle, test, context, _pointer(address("KSPConvergedDefaultDestroy")))
 
 
 def set_no_test(ksp: Any) -> None:

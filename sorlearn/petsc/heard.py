@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from petsc4py import PETSc
 
@@ -12,6 +12,24 @@ from . import delegate, tolerances, usertest
 
 #: What an inner KSP says when it is cut off: no failure that its preconditioner would repair.
 _ENOUGH = int(PETSc.KSP.ConvergedReason.CONVERGED_ITS)
+
+
+class _Test(NamedTuple):
+    """What an inner KSP's iterations are put to.
+
+    Attributes
+    ----------
+    whose : str
+        "none", the "outer" KSP's, or its "own"; "cut" for its own that says at a limit that it is enough.
+    heard : bool
+        Whether the outer KSP is shown the iterations.
+    least_squares : bool
+        Whether its own is LSQR's, which the outer KSP couldn't compute.
+    """
+
+    whose: str
+    heard: bool
+    least_squares: bool
 
 
 class Heard:
@@ -28,7 +46,7 @@ class Heard:
         self._outer: Any = None
         self._done = self._last = self._limit = self._most = 0
         self._cut = False
-        self._tests: dict[int, str] = {}
+        self._tests: dict[int, _Test] = {}
 
     def begin(self, outer: Any) -> None:
         """A solve of this outer KSP begins."""
@@ -58,39 +76,48 @@ class Heard:
             The iterations that its tolerances are to allow.
         """
         self._limit, self._most, self._cut = limit, most, False
-        asked = usertest.test_of(self._outer)
-        if asked.skips:
-            test = "none"
-        elif not asked.plain or self._is_heard(self._outer):
-            test = "outer"
-        else:
-            test = "cut" if 0 < limit < most else "own"
-            if test == "cut" and self._outer.getComputeSingularValues():
-                test = "outer"  # some KSPs keep to the limit that they were set up for then
+        test = self._test_of(inner)
         if test != self._tests.get(inner.handle):
             self._tests[inner.handle] = test
             self._set(inner, test)
-        return limit if test == "cut" else most
+        return limit if test.whose == "cut" else most
 
-    def _set(self, inner: Any, test: str) -> None:
+    def _test_of(self, inner: Any) -> _Test:
+        asked, heard = usertest.test_of(self._outer), self._is_heard(self._outer)
+        before, limited = self._tests.get(inner.handle), 0 < self._limit < self._most
+        squares = before.least_squares if before else usertest.test_of(inner).least_squares
+        if asked.skips:
+            return _Test("none", True, squares)
+        if squares and (asked.default or asked.least_squares):
+            return _Test("cut" if limited else "own", heard, squares)
+        if not asked.plain or heard:
+            return _Test("outer", True, squares)
+        if limited and self._outer.getComputeSingularValues():
+            return _Test("outer", True, squares)  # some KSPs keep to the limit that they were set up for then
+        return _Test("cut" if limited else "own", False, squares)
+
+    def _set(self, inner: Any, test: _Test) -> None:
         delegate.cancel_monitors(inner)
-        if test in ("own", "cut"):
-            inner.setConvergenceTest(None)
-            if test == "cut":
-                delegate.end_well_at_the_limit(inner)
-            return
-        inner.setMonitor(self._monitor)
-        inner.setConvergenceTest(self._converged) if test == "outer" else delegate.set_no_test(inner)
+        if test.heard:
+            inner.setMonitor(self._monitor)
+        if test.whose == "outer":
+            inner.setConvergenceTest(self._converged)
+        elif test.whose == "none":
+            delegate.set_no_test(inner)
+        else:
+            inner.setConvergenceTest(None)  # petsc4py lets go of the outer one's
+            delegate.set_own_test(inner, test.least_squares, enough_at_the_limit=test.whose == "cut")
 
     def cuts(self, inner: Any) -> bool:
         """Whether the inner KSP's solve, which has ended, was cut off."""
-        if self._tests[inner.handle] == "cut":
+        if self._tests[inner.handle].whose == "cut":
             self._cut = inner.getConvergedReason() == _ENOUGH and inner.getIterationNumber() >= self._limit
         return self._cut
 
     def says_the_same(self, inner: Any) -> bool:
         """Whether the inner KSP tests as the outer one would, but for a limit, with nobody listening."""
-        return self._tests.get(inner.handle) in ("own", "cut")
+        test = self._tests.get(inner.handle)
+        return test is not None and not test.heard
 
     @staticmethod
     def _is_heard(ksp: Any) -> bool:

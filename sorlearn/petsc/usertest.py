@@ -44,6 +44,11 @@ class StoppingTest(NamedTuple):
         return self.function == address("KSPConvergedDefault")
 
     @property
+    def least_squares(self) -> bool:
+        """Whether it is PETSc's own of LSQR, which tests the residual of the normal equations, too."""
+        return self.function == address("KSPLSQRConvergedDefault")
+
+    @property
     def skips(self) -> bool:
         """Whether nothing is tested, and all iterations are run (`-ksp_convergence_test skip`)."""
         return self.function == address("KSPConvergedSkip")
@@ -63,6 +68,10 @@ def test_of(ksp: Any) -> StoppingTest:
     """The convergence test that counts for this KSP's solves."""
     handle = outer_of.get(ksp.handle, ksp.handle)
     function, context = convergence_test(handle)
+    if handle != ksp.handle and StoppingTest(function).default:
+        own = StoppingTest(convergence_test(ksp.handle)[0])
+        if own.least_squares:  # stays the inner one's
+            return own
     if function != address("KSPConvergedDefault") or not context:
         return StoppingTest(function)
     flags = (PetscBool * 3).from_address(context)  # KSPConvergedDefaultCtx of kspimpl.h begins with them
