@@ -8,12 +8,13 @@ import weakref
 
 import numpy as np
 import pytest
-from conftest import ROOT, run
+from conftest import FLAGS, ROOT, run
 from petsc4py import PETSc
 from systems import fill, from_options, laplacian, native, random_rhs, solver, true_residual
 
 import sorlearn
 from sorlearn.petsc import delegate, fast
+from sorlearn.records import checkpoint
 
 _numbers = itertools.count()
 
@@ -380,6 +381,68 @@ sys.stdout.write("solved\\n" * (ksp.getConvergedReason() > 0))
     result = run(nprocs, sys.executable, "-W", "error", script, options=options, cwd=tmp_path)
     assert result.stdout.count("solved") == nprocs
     assert "Traceback" not in result.stderr and "Warning" not in result.stderr
+
+
+#: 80 solves by a solver that is never destroyed, of a C application.
+NEVER_DESTROYED = """
+#include <petscksp.h>
+int main(int argc, char **argv)
+{
+  const PetscInt n = 400;
+  PetscInt       row, low, high, its;
+  Mat            A;
+  Vec            x, b;
+  KSP            ksp;
+  PetscCall(PetscInitialize(&argc, &argv, NULL, NULL));
+  PetscCall(MatCreateAIJ(PETSC_COMM_WORLD, PETSC_DECIDE, PETSC_DECIDE, n, n, 3, NULL, 2, NULL, &A));
+  PetscCall(MatGetOwnershipRange(A, &low, &high));
+  for (row = low; row < high; row++) {
+    if (row > 0) PetscCall(MatSetValue(A, row, row - 1, -1.0, INSERT_VALUES));
+    if (row < n - 1) PetscCall(MatSetValue(A, row, row + 1, -1.0, INSERT_VALUES));
+    PetscCall(MatSetValue(A, row, row, 2.01, INSERT_VALUES));
+  }
+  PetscCall(MatAssemblyBegin(A, MAT_FINAL_ASSEMBLY));
+  PetscCall(MatAssemblyEnd(A, MAT_FINAL_ASSEMBLY));
+  PetscCall(MatCreateVecs(A, &x, &b));
+  PetscCall(KSPCreate(PETSC_COMM_WORLD, &ksp));
+  PetscCall(KSPSetOperators(ksp, A, A));
+  PetscCall(KSPSetFromOptions(ksp));
+  for (its = 0; its < 80; its++) {
+    PetscCall(VecSetRandom(b, NULL));
+    PetscCall(KSPSolve(ksp, b, x));
+  }
+  return PetscFinalize();
+}
+"""
+GUARD = "-python -ksp_type python -ksp_python_type sorlearn.KSP"
+KEEPS = "-python -pc_type python -pc_python_type sorlearn.Lag -lag_pc_type bjacobi"
+#: Files in which all solves are to be, by flags.
+ALIVE = {
+    f"{FLAGS} -pc_sorlearn_summary -pc_sorlearn_journal lines -pc_sorlearn_save state": ("lines", "state"),
+    f"{FLAGS} -pc_sorlearn_summary -pc_sorlearn_save state": ("state",),
+    f"{GUARD} -pc_sorlearn_summary -pc_sorlearn_save state": ("state",),
+    f"{GUARD} -sorlearn_arms sor,blocks -sorlearn_blocks_pc_type bjacobi -sorlearn_arms_summary": (),
+    f"{KEEPS} -lag_summary -lag_journal lines": ("lines",),
+}
+
+
+@pytest.fixture(scope="session")
+def never_destroyed(compiled, tmp_path_factory):
+    source = tmp_path_factory.mktemp("alive") / "never_destroyed.c"
+    source.write_text(NEVER_DESTROYED)
+    return compiled(source)
+
+
+@pytest.mark.parametrize("nprocs", [1, 2])
+@pytest.mark.parametrize("flags", ALIVE)
+def test_what_is_alive_when_a_c_application_ends_counts_and_saves(never_destroyed, tmp_path, nprocs, flags):
+    ended = run(nprocs, never_destroyed, options=flags, cwd=tmp_path)
+    assert not ended.stderr and "ERROR" not in ended.stdout
+    assert " 80 solves" in ended.stdout
+    if "lines" in ALIVE[flags]:
+        assert len((tmp_path / "lines").read_text().splitlines()) == 80
+    if "state" in ALIVE[flags]:
+        assert checkpoint.load(str(tmp_path / "state"), "")["solves"] == 80
 
 
 def test_an_uncaught_exception_is_not_hidden(tmp_path):

@@ -137,11 +137,15 @@ class Arms:
 
     def reset(self) -> None:
         """Let go of the operators, and give back what was learned."""
-        self._take_back()
+        self.leave()
         for arm in self.all:
             arm.let_go()
         self._answers.reset()
         self._turns.reset()
+
+    def leave(self) -> None:
+        """Give back what was learned, and leave the arms as they are."""
+        self._take_back()
         self.choosing.leave()
 
     def destroy(self) -> None:

@@ -62,7 +62,7 @@ class KSP:
         prefix = ksp.getOptionsPrefix() or ""
         settings = reading.settings(ksp.comm, prefix, PETSc.Options(prefix), {}, ArmSettings)
         self._let_go(ksp)
-        alive.enter(ksp)
+        alive.enter(ksp, self._leave)
         if settings.arms not in (None, "sor"):
             self.arms = Arms(ksp, settings, self._pc_of_sor(ksp, prefix), self._turns)
             self.inner = self.arms.in_use.ksp
@@ -237,6 +237,10 @@ class KSP:
         if self._sor is not None:
             self._sor.destroy()
             self._sor = None
+
+    def _leave(self) -> None:
+        if self.arms is not None:
+            self.arms.leave()
 
     def _let_go(self, ksp: Any) -> None:
         alive.leave(ksp)

@@ -82,7 +82,7 @@ class Lag:
 
     def setFromOptions(self, pc: Any) -> None:
         """Read and check the options.  Collective; raises OptionError on all ranks."""
-        alive.enter(pc)
+        alive.enter(pc, self._leave)
         self._read, self._prefix = True, pc.getOptionsPrefix() or ""
         database = PETSc.Options(self._prefix)
         settings = reading.settings(pc.comm, self._prefix, database, self.overrides, LagSettings)
@@ -111,7 +111,7 @@ class Lag:
         """There is a new matrix.  Collective."""
         if not self._read:
             self.setFromOptions(pc)
-        alive.enter(pc)
+        alive.enter(pc, self._leave)
         began, before = perf_counter(), self._upkeep.setting_up
         self._take_back()
         if not self._witness.sees:
@@ -127,14 +127,18 @@ class Lag:
 
     def reset(self, pc: Any) -> None:
         """Let go of all that belongs to a matrix."""
-        self._take_back()
-        if not self._witness.sees:
-            self._count(None, last=True)
+        self._leave()
         self._rescue.reset()
         self._upkeep.destroy()
         self._upkeep = self._new_upkeep()
         self._active = False
         self._witness.forget()
+
+    def _leave(self) -> None:
+        """Account for all that nobody has counted so far."""
+        self._take_back()
+        if not self._witness.sees:
+            self._count(None, last=True)
 
     def destroy(self, pc: Any) -> None:
         """The end of the PC, or of its Python context."""
