@@ -14,6 +14,30 @@ OLD = "3.18"
 SMALL = "-da_grid_x 15 -da_grid_y 15 -ts_max_steps 2".split()
 
 
+#: Solves and ends, and does so once more.
+TWICE = """
+#include <petscksp.h>
+int main(int argc, char **argv)
+{
+  MPI_Init(&argc, &argv);
+  for (int i = 0; i < 2; i++) {
+    KSP ksp;
+    PetscCall(PetscInitialize(&argc, &argv, NULL, NULL));
+    PetscCall(KSPCreate(PETSC_COMM_WORLD, &ksp));
+    PetscCall(KSPSetFromOptions(ksp));
+    PetscCall(KSPDestroy(&ksp));
+    PetscCall(PetscFinalize());
+  }
+  return MPI_Finalize();
+}
+"""
+PLAIN = """
+class PC:
+    def apply(self, pc, x, y):
+        x.copy(y)
+"""
+
+
 @pytest.fixture(scope="module")
 def version():
     return run(1, "pkg-config", "--modversion", "PETSc").stdout
@@ -65,6 +89,18 @@ def test_no_python_flag(heat):
     said = fails(heat, *SMALL, options=FLAGS.removeprefix("-python "))
     assert listed("Unable to find requested PC type python")
     assert "Unable to find requested PC type python" in said
+
+
+@pytest.mark.parametrize("kind", ["sorlearn.PC", "plain.PC"])
+def test_initialised_twice(compiled, tmp_path, kind):
+    source = tmp_path / "twice.c"
+    source.write_text(TWICE)
+    (tmp_path / "plain.py").write_text(PLAIN)
+    path = os.pathsep.join([str(tmp_path), ENVIRONMENT["PYTHONPATH"]])
+    flags = f"-python -pc_type python -pc_python_type {kind}"
+    said = fails(compiled(source), options=flags, PYTHONPATH=path)
+    texts = ["PETSc._initialize()", "TypeError: 'NoneType' object is not callable"]
+    assert all(listed(text) and text in said for text in texts)
 
 
 def test_no_petsc_dir(heat, version):
