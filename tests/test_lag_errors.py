@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from petsc4py import PETSc
 from systems import fill, laplacian, random_rhs, solver, true_residual
@@ -315,3 +317,64 @@ def test_a_solver_that_tests_no_more(worth_hundred, first):
             b, x = random_rhs(A, seed)
             ksp.solve(b, x)
             assert true_residual(A, b, x) < (1e-10 if seed >= first else 1e-3)
+
+
+class Grown:
+    """Keeps what it was made from, as multigrid does its coarse levels: for matrices much unlike, it breaks down."""
+
+    made = 0
+
+    def create(self, pc):
+        self.size = None
+
+    def setUp(self, pc):
+        size = pc.getOperators()[1].getDiagonal().max()[1]
+        Grown.made += self.size is None
+        self.size = self.size or size
+        self.fits = 0.2 < size / self.size < 5.0
+        if self.fits:
+            self.part = PETSc.PC().create(pc.comm)
+            self.part.setType("jacobi")
+            self.part.setOperators(*pc.getOperators())
+            self.part.setUp()
+
+    def apply(self, pc, x, y):
+        self.part.apply(x, y) if self.fits else x.copy(y)
+        if not self.fits:
+            y.array[::2] *= -1.0
+
+
+GROWN = "-pc_type python -pc_python_type test_lag_errors.Grown"
+
+
+def grown(shifts, limits, **options):
+    """Reasons of solves that keep to such limits of iterations; the solver, too."""
+    A = laplacian(N)
+    ksp = lagged(A, GROWN, ksp_norm_type="unpreconditioned", **options)
+    reasons = []
+    for seed, (shift, limit) in enumerate(zip(shifts, limits)):
+        fill(A, N, shift)
+        ksp.setOperators(A)
+        ksp.setTolerances(max_it=limit)
+        ksp.solve(*random_rhs(A, seed))
+        reasons.append(ksp.getConvergedReason())
+    return reasons, ksp
+
+
+@pytest.mark.parallel(1, 2)
+def test_after_solves_that_nothing_could_save_others_converge():
+    """What the type keeps of its first set-up is for the matrix of one that was hopeless."""
+    for every, hopeless in itertools.product((0, 1, 5), (2, 7)):
+        hard = [5 <= step < 5 + hopeless for step in range(20)]
+        shifts = [-60.0 if one else -0.02 * 1.01**step for step, one in enumerate(hard)]
+        reasons, _ = grown(shifts, [1 if one else 1000 for one in hard], lag_solves=every)
+        assert [reason < 0 for reason in reasons] == hard
+
+
+@pytest.mark.parametrize("lag", [0, 1])
+def test_where_no_solve_converges_set_ups_are_renewed(lag):
+    Grown.made = 0
+    reasons, ksp = grown([-0.5 * 1.01**step for step in range(80)], [1] * 80, lag_solves=lag)
+    assert set(reasons) == {int(PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT)}
+    assert context(ksp).tally.set_ups >= 75
+    assert Grown.made < 12

@@ -197,6 +197,18 @@ def test_a_failure_that_a_fresh_set_up_does_not_repair_is_not_provoked_again_and
     assert kept < 16
 
 
+def test_failures_cast_doubt_on_what_is_kept_of_a_first_set_up_ever_more_seldom():
+    for broken_down, count in ((False, 8), (True, 64)):
+        rule, doubted = Renewal(0, Tally()), []
+        assert not rule.doubted
+        for _ in range(64):
+            rule.failed(broken_down)
+            doubted.append(rule.doubted)
+        assert sum(doubted) == count and doubted[:2] == [True, True]
+        rule.worked()
+        assert not rule.doubted
+
+
 def test_right_hand_sides_with_one_matrix_are_no_reason_to_set_up():
     rule = Renewal(0, Tally())
     rule.worth = 10.0

@@ -17,11 +17,10 @@ from . import alive, position, reading
 from .rescue import Rescue
 from .say import at_exit, say
 from .unattended import UnattendedUpkeep, overrides
-from .upkeep import Upkeep
+from .upkeep import MAX_IT, Upkeep
 from .witness import Witness
 from .wrapped import Wrapped, reuses
 
-_MAX_IT = int(PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT)
 #: What a solve is decided to be made with, as `Decision` and `Rescue` have it.
 _KEPT, _FRESH = 0.0, 1.0
 #: A set-up that was only renewed: a fresh one, made from nothing, repairs what fails with it.
@@ -256,7 +255,7 @@ class Lag:
     def _decision(self) -> Decision:
         """A set-up for another matrix may be repaired by a fresh one, one that was only renewed by one from nothing."""
         upkeep = self._upkeep
-        if upkeep.rule.waits or upkeep.new and not upkeep.kept:
+        if upkeep.new and not upkeep.kept:
             return Decision(_FRESH, _FRESH)
         limit = ceil(upkeep.rule.limit() / upkeep.meter.per_iteration) if upkeep.kept else 0
         return Decision(_KEPT, _FRESH, limit=limit)
@@ -275,7 +274,9 @@ class Lag:
             return
         rescue.lent.give_back()
         reason = ksp.getConvergedReason()
-        self._anew = reason < 0 and (reason != _MAX_IT or not upkeep.kept)
+        self._anew = reason < 0 and (reason != MAX_IT or not upkeep.kept)
+        if upkeep.rule.waits and reason == MAX_IT and not upkeep.kept:
+            rescue.resign()
         upkeep.meter.deciding(perf_counter() - began)
         try:
             outcome = rescue.finish(ksp, b, x, None)

@@ -155,6 +155,10 @@ class Rescue:
             ksp.setIterationNumber(outcome.iterations)
         return outcome
 
+    def resign(self) -> None:
+        """Leave the solve that has just ended as it is, if it has failed."""
+        self._decision = self._decision._replace(omega=self.safe, fallback=self.safe)
+
     def unlike(self, ksp: Any, x: Any) -> bool:
         """Whether a solve that repeats the decision calls for a look at its answer.  Collective."""
         turns = self._decision.turns > 0.0

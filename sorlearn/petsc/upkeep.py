@@ -21,6 +21,7 @@ from .wrapped import Wrapped
 #: Where nobody tests an answer, a kept set-up isn't trusted for a matrix so unlike: a stationary outer method diverges
 #: with a part of its preconditioner that is off by a factor of two.
 _APART = 0.4
+MAX_IT = int(PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT)
 _setting_up = PETSc.Log.Event("SorlearnSetUp")
 _looking = PETSc.Log.Event("SorlearnLook")
 
@@ -90,7 +91,8 @@ class Upkeep:
         if self._check is not None:
             self._check(pc.getOperators()[1])
         began = perf_counter()
-        anew, self._state.inner = anew or not self.ready, None  # until it is set up, which may end in an error
+        anew = anew or not self.ready or self.rule.doubted
+        self._state.inner = None  # until it is set up, which may end in an error
         _setting_up.begin()
         try:
             self.wrapped.set_up(pc, anew)
@@ -216,7 +218,9 @@ class Upkeep:
         whole = outcome is None or not outcome.rescued or outcome.worked > 0.0
         rule.spent(cost, kept=self.kept, first=self._first, whole=whole and not helpless)
         if helpless:
-            rule.failed()
+            rule.failed(outcome is not None and outcome.reason != MAX_IT)
+        elif outcome is not None:
+            rule.worked()
         if outcome is not None and outcome.iterations and not outcome.rescued:
             meter.per_iteration = max(meter.applications / outcome.iterations, 1.0)
         record = self._record(outcome) if wanted else None

@@ -19,6 +19,8 @@ from .distances import Distances
 EXCESS = 1.5
 #: Most solves that are all set up for, after a failure that a fresh set-up didn't repair.
 LONGEST_WAIT = 1024
+#: Failures in a row after each of which the coming set-up is made from nothing; later ones at powers of two.
+DOUBTS = 4
 #: A set-up that takes this share of what solves with the last one have is made to see what they take now: where all
 #: costs the same, the average says nothing.  So much less where the one before had found nothing new, down to a least.
 LOOK, AGAIN, SELDOM = 0.02, 0.5, 0.01
@@ -72,6 +74,7 @@ class Renewal:
         self._total = self._last = self._before = self._longest = 0.0
         self._distances, self._credit = Distances(), Credit()
         self._wait, self._backoff = 0, 1
+        self._failures, self._broken_down = 0, False  # in a row; the last of them
         self._rested = False  # the last solve wasn't asked for
         self._unused = False  # the set-up
         self._share, self._usual = LOOK, 0.0  # the latter of solves with the last set-up, where it was kept
@@ -81,6 +84,12 @@ class Renewal:
     def waits(self) -> bool:
         """Whether all matrices are set up for, because a fresh set-up didn't repair a failure."""
         return self._wait > 0
+
+    @property
+    def doubted(self) -> bool:
+        """Whether what a type keeps of its first set-up may be why the last solve failed."""
+        n = self._failures
+        return n > 0 and (self._broken_down or n <= DOUBTS or not n & (n - 1))
 
     # -- before a solve
 
@@ -202,6 +211,17 @@ class Renewal:
         self._credit.kept(-cost, self._distances.from_fresh)
         self._distances.remember(cost + self.worth)
 
-    def failed(self) -> None:
-        """A fresh set-up didn't repair a failed solve: set up for every matrix for a while."""
+    def worked(self) -> None:
+        """A solve was all right in the end."""
+        self._failures = 0
+
+    def failed(self, broken_down: bool = False) -> None:
+        """A fresh set-up didn't repair a failed solve: set up for every matrix for a while.
+
+        Parameters
+        ----------
+        broken_down : bool
+            Whether the solve didn't just come to its limit of iterations.
+        """
+        self._failures, self._broken_down = self._failures + 1, broken_down
         self._wait, self._backoff = self._backoff, min(2 * self._backoff, LONGEST_WAIT)
