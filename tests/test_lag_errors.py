@@ -378,3 +378,11 @@ def test_where_no_solve_converges_set_ups_are_renewed(lag):
     assert set(reasons) == {int(PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT)}
     assert context(ksp).tally.set_ups >= 75
     assert Grown.made < 12
+
+
+@pytest.mark.parallel(1, 2)
+def test_what_breaks_down_after_it_was_gone_on_with_is_repaired_from_nothing(monkeypatch):
+    """The set-up that it was gone on with was only renewed."""
+    monkeypatch.setattr("sorlearn.tuning.lag.Renewal.limit", lambda self: 8.0)
+    reasons, ksp = grown((-60.0, -60.1, -0.1), [1000] * 3, lag_solves=1000)
+    assert min(reasons) > 0 and context(ksp).tally.rescued == 2  # gone on with, repaired

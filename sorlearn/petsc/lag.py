@@ -222,7 +222,7 @@ class Lag:
         rescue, upkeep = self._rescue, self._upkeep
         if rescue.nested:
             self._unattended.state.countdown = 1
-            upkeep.start_over(pc, self._anew)
+            upkeep.start_over(pc, self._anew or not upkeep.kept)  # one that was gone on with has been renewed
             return
         if position.estimates_eigenvalues(ksp):
             return
