@@ -260,6 +260,24 @@ def test_what_the_application_reuses_itself_is_counted(worth_hundred):
     assert tally.most == pytest.approx(29 * 100.0, rel=0.2)
 
 
+@pytest.mark.parallel(1, 2)
+def test_reuse_of_a_set_up_for_the_same_matrix_keeps_nothing():
+    """It is that matrix's own, so that nothing was spared and nothing is to be made anew."""
+    A = laplacian(N, shift=-0.5)
+    ksp = lagged(A, ILU, ksp_type="gmres", lag_solves=3)
+    for seed in range(12):
+        ksp.getPC().setReusePreconditioner(seed % 3 == 2)
+        ksp.solve(*random_rhs(A, seed))
+    tally = context(ksp).tally
+    assert (tally.set_ups, context(ksp)._upkeep.set_ups) == (1, 1)
+    fill(A, N, shift=-50.0)
+    ksp.setOperators(A)
+    for reuse in (True, False):
+        ksp.getPC().setReusePreconditioner(reuse)
+        ksp.solve(*random_rhs(A))
+        assert context(ksp)._upkeep.kept is reuse
+
+
 def test_solves_of_contexts_that_are_made_anew_are_counted():
     """PETSc sets the options of several blocks a process again at each set-up."""
     A = laplacian(N)

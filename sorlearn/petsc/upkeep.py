@@ -132,8 +132,9 @@ class Upkeep:
 
     def reuse(self, pc: Any) -> None:
         """The application has said that the set-up stays, so that PETSc doesn't say when the matrix changes."""
-        self.kept, version = True, _version(pc)
-        self._first, self._matrix = self._first or version != self._matrix, version
+        version = _version(pc)
+        new = version != self._matrix
+        self.kept, self._first, self._matrix = self.kept or new, self._first or new, version
 
     def solve_begins(self, pc: Any) -> None:
         """Another right-hand side may be reason enough to set up.  Collective."""
