@@ -94,6 +94,75 @@ def test_a_solver_that_is_built_anew_goes_on_and_so_does_one_that_loads_what_was
         assert sum(arm.tried for arm in rule_of(loaded).arms) > sum(tried) > 0
 
 
+def back(ksp, how):
+    """The solver, after what has let its arms go."""
+    if how == "rebuilt":
+        A, prefix = ksp.getOperators()[0], ksp.getOptionsPrefix()
+        ksp.destroy()
+        return from_options(A, prefix)
+    if how == "reset":
+        A = ksp.getOperators()[0]
+        ksp.reset()
+        ksp.setOperators(A)
+    else:
+        ksp.setFromOptions()
+    return ksp
+
+
+@pytest.mark.parallel(1, 2)
+@pytest.mark.parametrize("how", ["rebuilt", "reset", "options set again"])
+@pytest.mark.parametrize("arm", [0, 1])
+def test_a_decision_stands_where_a_solver_is_made_anew_for_each_solve(how, arm):
+    A = laplacian(N)
+    ksp = with_arms(A, "sor,blocks", **BLOCKS)
+    solve(ksp)
+    force(ksp, arm=arm, repeats=9)
+    ksp = back(ksp, how)
+    solve(ksp)
+    lefts = []
+    for seed in range(9):
+        ksp = back(ksp, how)
+        b, x = solve(ksp, seed)
+        choosing = arms_of(ksp).choosing
+        lefts.append((choosing.left, int(choosing.decision.arm)))
+        assert true_residual(A, b, x) < 1e-4
+    assert lefts == [(left, arm) for left in range(8, -1, -1)]
+    assert rule_of(ksp) is None or rule_of(ksp)._solves == 11
+
+
+@pytest.mark.parallel(1, 2)
+def test_a_decision_for_an_arm_that_had_its_set_up_does_not_stand_without():
+    A = laplacian(N)
+    ksp = with_arms(A, "sor,blocks", **BLOCKS)
+    solve(ksp)
+    for repeats in (0, 9):
+        force(ksp, arm=1, repeats=repeats)
+        solve(ksp)
+    assert arms_of(ksp).choosing.left == 9
+    ksp.reset()
+    ksp.setOperators(A)
+    arms_of(ksp).choosing._decide = lambda *_: called.append(1)
+    called = []
+    solve(ksp)
+    assert called
+
+
+@pytest.mark.parallel(2)
+def test_a_decision_that_not_all_ranks_have_stands_on_none():
+    A = laplacian(N)
+    ksp = with_arms(A, "sor,blocks", **BLOCKS)
+    solve(ksp)
+    force(ksp, arm=0, repeats=9)
+    solve(ksp)
+    choosing, slot = arms_of(ksp).choosing, arms_of(ksp).choosing._slot
+    for left in (9, 0):
+        back(ksp, "reset")
+        if A.comm.getRank() == 1 and not left:
+            slot.stands = (5.0, *slot.stands[1:])
+        arms_of(ksp)._enter(ksp)
+        assert choosing.left == left
+
+
 def test_nothing_is_left_of_solvers_that_come_and_go():
     """No vector, of which one has 80,000 bytes."""
     A, prefix = laplacian(100), "gone_"

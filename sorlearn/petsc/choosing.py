@@ -44,7 +44,8 @@ class Choosing(Deciding):
     def __init__(self, prefix: str, settings: ArmSettings) -> None:
         super().__init__(prefix, Play(0))
         self._settings = settings
-        self._iterations = 0
+        self._iterations = 0  # of the solve that was decided
+        self._set_up, self._sets_up = False, set[int]()  # whether that one was; arms that ever are
         self._arms: list[tuple[str, str]] = []
         self._words: Callable[[], list[str]] = list
 
@@ -75,6 +76,23 @@ class Choosing(Deciding):
         self.stops = (f"choosing among the arms of solver '{self.prefix}' stops; its first arm, {arms[0][0]}, solves "
                       "from now on")  # fmt: skip
         self._enter(comm, size, tuple(arms), self._settings)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """With what is left of that solver's last decision, where all ranks have the same.  Collective."""
+        assert self._slot is not None
+        stands = self._slot.stands or (0.0,) * (3 + len(self.decision))
+        top = self._agree(*stands, *(-number for number in stands))
+        if top[0] > 0.0 and not self.stopped and all(most == -least for most, least in zip(top, top[len(stands) :])):
+            self.left, self._iterations, self._set_up = int(stands[0]), int(stands[1]), bool(stands[2])
+            self.decision = Play(*stands[3:])
+
+    def leave(self) -> None:
+        """See `Deciding.leave`; a decision stands where it was made for a solve that makes its own set-up, if any."""
+        if self._slot is not None:
+            left = self.left if self._set_up or int(self.decision.arm) not in self._sets_up else 0
+            self._slot.stands = float(left), float(self._iterations), float(self._set_up), *self.decision
+        super().leave()
 
     def _begin(self) -> tuple[ArmSession, Features]:
         names, kinds, name = [arm for arm, _ in self._arms], [kind for _, kind in self._arms], kin(self.prefix)
@@ -109,8 +127,9 @@ class Choosing(Deciding):
         """Learn from a solve, whose iterations are those of all arms that had a part in it; see `ArmSession.charge`."""
         assert self._slot is not None
         self._slot.solves += 1
+        self._hear_of_set_ups(played)
         if own is not None:
-            self._iterations = iterations
+            self._iterations, self._set_up = iterations, played.set_ups > 0
         elif iterations > self.most:
             self.left = 0
         if self.session is not None and not self.broken:
@@ -120,8 +139,13 @@ class Choosing(Deciding):
         """So many solves repeated the decision without Python; see `ArmSession.pass_unseen`."""
         assert self._slot is not None
         self._slot.solves += solves
+        self._hear_of_set_ups(played)
         if self.session is not None and not self.broken:
             self._attempt(self.session.pass_unseen, played, solves)
+
+    def _hear_of_set_ups(self, played: Played) -> None:
+        if played.set_ups:
+            self._sets_up.add(int(self.decision.arm))
 
     def leave_out(self, i: int, why: str) -> None:
         """This arm refuses the matrix, for a reason that is said where other ranks have none.  Collective."""
@@ -129,6 +153,7 @@ class Choosing(Deciding):
         if not self._comm.all_come():  # they wait for this one, in the arm's solve
             complain(PETSc.COMM_SELF, f"solver '{self.prefix}': {why}; on some ranks only, so that the run ends")
             self._comm.abort()
+        self.left = 0
         if self.session is not None:
             self.session.rule.leave_out(i)
 

@@ -29,12 +29,19 @@ _unclean: list[Any] = []
 
 
 class Slot:
-    """What outlives a solver and waits for the next of its kind; there is a session on rank 0 only."""
+    """What outlives a solver and waits for the next of its kind; there is a session on rank 0 only.
+
+    Attributes
+    ----------
+    stands : tuple of float
+        What is left of the last decision, all that it takes to go on with it.
+    """
 
     def __init__(self, session: Any, features: Features | None) -> None:
         self.session, self.features = session, features
         self.broken = features is None
         self.solves = 0
+        self.stands: tuple[float, ...] = ()
 
 
 class Deciding(ABC):
