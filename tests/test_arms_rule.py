@@ -11,8 +11,11 @@ import pytest
 from sorlearn.errors import StateError
 from sorlearn.learners import NO_CONTEXT, Context, MatrixFeatures
 from sorlearn.records.checkpoint import _plain
+from sorlearn.tuning.alone import Alone
+from sorlearn.tuning.arm import basis
 from sorlearn.tuning.arms import CUT, LONGEST, Rule
 from sorlearn.tuning.budget import ADVANCE, STAYING
+from sorlearn.tuning.expected import Expected
 from sorlearn.tuning.play import Play, Played
 from sorlearn.tuning.regression import Regression
 
@@ -346,6 +349,46 @@ def test_what_has_solved_alone_is_said_to_take_what_it_took(slower, set_up):
         rule.note(Played(10, seconds, 1, slower * set_up), 1e-5)
     rule.settle()
     assert rule.total[:, 0] == pytest.approx(took, rel=0.02)
+
+
+@pytest.mark.parametrize(("solves", "cold"), [(300, 3.0), (600, 3.0), (2000, 3.0), (600, 1.0)])
+def test_what_is_learned_late_of_an_arm_counts_for_the_solves_before(solves, cold):
+    """A factorisation is dear to try, and slow where it is applied for the first time."""
+    rule, its, each = Rule(["sor", "icc", "cholesky"], 0.04), [13, 8, 1], np.array([4e-4, 6e-4, 1.1e-3])
+    set_up, used, left = np.array([0.0, 4e-3, 25e-3]), [0, 0, 0], 0
+    for solve in range(solves):
+        decided = left == 0
+        if decided:
+            play = rule.choose(context(-2.0, 8.0 if solve else 0.0), lambda: 0.01)
+        left = int(play.repeats) if decided else left - 1
+        i, limit = int(play.arm), int(play.limit)
+        first, used[i] = not used[i], used[i] + 1
+        cut = 0 < limit < its[i]
+        count = limit if cut else its[i]
+        rest = (its[int(play.heir)] + 1) * each[int(play.heir)] * cut
+        seconds = (count + 1) * each[i] * (cold if first else 1.0)
+        rule.note(Played(count, seconds, int(first and i > 0), first * set_up[i], rest, cut), 3e-4 if decided else None)
+    assert used[2] and min(used[:2]) > 1
+    least, expected, most = rule.total
+    alone = solves * (np.array(its) + 1) * each + set_up
+    assert expected == pytest.approx(alone, rel=0.05)
+    assert np.all(least <= 1.001 * alone) and np.all(alone <= 1.001 * most)
+
+
+def test_contexts_are_kept_apart_in_constant_memory():
+    solved, prices = Alone(2), np.array([1.0, 10.0])
+
+    def expect(phi, changing):
+        found = Expected(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        return [found._replace(solving=price * (1.0 - phi[1]), share=changing) for price in prices]
+
+    for step in range(1000):
+        phi = basis(context(-5.0 * step / 1000))
+        solved.solved(phi, 0.5, 0, 1, 1.0 - phi[1], 0.0, None)
+    least, expected, most = solved.seconds(expect)
+    took = sum(1.0 + 2.5 * step / 1000 for step in range(1000))
+    assert expected == pytest.approx([took, 10.0 * took + 500.0], rel=0.01)
+    assert len(solved._contexts) <= 21
 
 
 def test_memory_stays_flat():

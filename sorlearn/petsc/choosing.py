@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -100,7 +101,11 @@ class Choosing(Deciding):
         if self._settings.arms_summary:
             tally = _tallies.setdefault((name, *self._arms), tally)
             at_exit(tally, name, lambda: tally.summary(name) if sum(tally.solves) else "")
-        return ArmSession(self.prefix, f"{name}sorlearn_arms", self._settings, kinds, tally, say), Features()
+        session = ArmSession(self.prefix, f"{name}sorlearn_arms", self._settings, kinds, tally, say)
+        if self._settings.arms_summary:
+            tally.begin(session.rule)
+            weakref.finalize(session, tally.end, session.rule).atexit = False  # the summary adds all that is open
+        return session, Features()
 
     # -- around a solve
 

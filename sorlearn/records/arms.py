@@ -85,7 +85,7 @@ class Tally:
     Attributes
     ----------
     alone : ndarray, shape (3, arms)
-        Seconds that each arm alone would have taken for all solves: least, expected, most.
+        Seconds that each arm alone would have taken for all solves, by rules that are no more: least, expected, most.
     """
 
     def __init__(self, names: list[str], words: list[str]) -> None:
@@ -94,6 +94,17 @@ class Tally:
         self.seconds = [0.0] * len(names)
         self.own = 0.0
         self.alone = np.zeros((3, len(names)))
+        self._rules: dict[Any, None] = {}
+
+    def begin(self, rule: Any) -> None:
+        """A rule begins to choose, whose `total` is what each arm alone would have taken."""
+        self._rules[rule] = None
+
+    def end(self, rule: Any) -> None:
+        """This one is no more."""
+        if rule in self._rules:
+            del self._rules[rule]
+            self.alone += rule.total
 
     def count(self, arm: int, played: Any, trial: bool, rescued: bool, own: float, solves: int = 1) -> None:
         """A solve ended, or several, for which choosing took `own` seconds; `played` has their seconds and set-ups."""
@@ -116,6 +127,8 @@ class Tally:
 
     def _advice(self) -> str:
         """The single configuration to take, and what it would lose."""
+        for rule in list(self._rules):
+            self.end(rule)
         spent = sum(self.seconds) + self.own
         known = [i for i, solves in enumerate(self.solves) if solves and (not i or self.rescued[i] <= 0.5 * solves)]
         if not known:

@@ -47,7 +47,6 @@ class ArmSession:
     def __init__(self, name: str, key: str, settings: ArmSettings, kinds: list[str], tally: records.Tally,
                  say: Callable[[str], None]) -> None:  # fmt: skip
         self.rule, self.tally, self.solves = Rule(kinds, settings.arms_share), tally, 0
-        self.rule.total = tally.alone
         stem, path = f"-{name}sorlearn_arms_", settings.arms_journal
         self._log = Log(name, say if settings.arms_monitor else None,
                         Journal(path, name, f"{stem}journal", records.line) if path else None,

@@ -23,6 +23,7 @@ from ..errors import StateError
 from ..learners import Context
 from ..learners.state import Remembers
 from .accuracy import FAILS
+from .alone import Alone
 from .arm import NOISE, RECENT, Arm, basis
 from .budget import Budget
 from .expected import Expected, Situation, expect
@@ -45,8 +46,6 @@ IDLE = 0.0005
 LONGEST = 64
 #: Most decisions for which a failed arm waits.
 LONGEST_WAIT = 1024
-#: Factor by which the systems solved with an arm may be harder than it was expected to find them, or easier.
-HARDER = 2.0
 #: Less than any solve takes, in seconds.
 _INSTANT = 1e-12
 
@@ -72,11 +71,6 @@ class Rule(Remembers):
         Each arm's type of preconditioner; the first arm is the safe one.
     share : float
         Share of the time that trials may cost.
-
-    Attributes
-    ----------
-    total : ndarray, shape (3, arms)
-        Seconds that each arm alone would have taken: least, expected, most.
     """
 
     _remembered = ("_changing",)
@@ -93,7 +87,7 @@ class Rule(Remembers):
         self._phi = basis(Context())
         self._expected = self._expect()
         self._play, self._lately = Play(0), Lately()
-        self.total = np.zeros((3, len(kinds)))
+        self._alone = Alone(len(kinds))
 
     # -- before a solve
 
@@ -247,24 +241,22 @@ class Rule(Remembers):
             self._lately = self._lately._replace(repeats=self._lately.repeats + solves,
                                                  iterations=self._lately.iterations + played.iterations)  # fmt: skip
 
+    @property
+    def total(self) -> np.ndarray:
+        """Seconds that each arm alone would have taken, shape (3, arms): least, expected, most."""
+        self.settle()
+        now = Situation(self._phi, self._changing, self._factorising or 0.0, self._solves)
+        total = self._alone.seconds(lambda phi, changing: expect(self.arms, now._replace(phi=phi, changing=changing)))
+        total[:, [arm.absent for arm in self.arms]] = inf
+        return total
+
     def settle(self) -> None:
-        """Have the solves since the last decision count in `total`: they took what they took, others in proportion."""
+        """Have the solves since the last decision count in `total`."""
         solves, took, set_up = self._lately[:3]
+        if solves or took or set_up:
+            instead = int(self._play.heir) if self._play.trial else None
+            self._alone.solved(self._phi, self._changing, int(self._play.arm), solves, took, set_up, instead)
         self._lately = self._lately._replace(solves=0, took=0.0, set_up=0.0)
-        used = int(self._play.heir if self._play.trial else self._play.arm)
-        if not self._expected[used].solving:  # nothing is known yet
-            self.total += took
-            return
-        alike = float(solves)
-        if not self._play.trial:  # beyond that it is rather the arm than the systems
-            alike = min(max(took / self._expected[used].solving, solves / HARDER), solves * HARDER)
-        for i, expected in enumerate(self._expected if solves else ()):
-            if i == used and not self._play.trial:
-                self.total[:, i] += took + set_up
-                continue
-            spread = 1.0 if i == used else exp(2.0 * expected.deviation)  # on trial: of the incumbent
-            alone = (expected.solving * side + expected.share for side in (1.0 / spread, 1.0, spread))
-            self.total[:, i] += [alike * seconds for seconds in alone]
 
     # -- what stays
 
@@ -291,7 +283,6 @@ class Rule(Remembers):
     def leave_out(self, i: int) -> None:
         """This arm isn't there, or refuses the matrix."""
         self.arms[i].absent = True
-        self.total[:, i] = inf
 
     def let_go(self, i: int) -> None:
         """Its set-up is gone."""
