@@ -375,6 +375,19 @@ def test_what_is_learned_late_of_an_arm_counts_for_the_solves_before(solves, col
     assert np.all(least <= 1.001 * alone) and np.all(alone <= 1.001 * most)
 
 
+@pytest.mark.parametrize(("renews", "share"), [(False, 1.0), (True, 10.0)])
+def test_an_arm_that_cannot_keep_its_set_up_is_expected_to_make_it_for_each_matrix(renews, share):
+    """Even where it takes ten times as long as the solve."""
+    rule = Rule(["sor", "cholesky"], 1.0)
+    for played in [Played(99, 1e-2)] * 10 + [Played(1, 1e-3, 1, 3.4e-2, renews=renews)]:
+        rule.choose(context(-2.0), lambda: 0.01)
+        rule._play = Play(float(played.set_ups))
+        rule.note(played, 1e-5)
+    rule.choose(context(-2.0))
+    expected = rule._expected[1]
+    assert expected.share == pytest.approx(share * expected.solving, rel=0.05)
+
+
 def test_contexts_are_kept_apart_in_constant_memory():
     solved, prices = Alone(2), np.array([1.0, 10.0])
 

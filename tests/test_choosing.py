@@ -51,6 +51,15 @@ def test_ranks_with_clocks_of_their_own_decide_alike(monkeypatch):
         assert len(set(names)) == 1
 
 
+@pytest.mark.parametrize("ksp_type", ["preonly", "cg"])
+def test_an_arm_that_applies_once_is_known_to_be_set_up_for_each_matrix(ksp_type):
+    ksp = with_arms(laplacian(N), "sor,direct", **DIRECT, sorlearn_direct_ksp_type=ksp_type)
+    solve(ksp)
+    force(ksp, arm=1)
+    solve(ksp)
+    assert [arm.renews for arm in rule_of(ksp).arms] == [False, ksp_type == "preonly"]
+
+
 def test_an_arm_that_is_not_played_lets_go_of_its_memory(monkeypatch):
     monkeypatch.setattr(room, "IDLE", 5)
     A = laplacian(N)

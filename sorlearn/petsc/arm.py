@@ -85,6 +85,11 @@ class Arm(ABC):
         return 0, 0.0
 
     @property
+    def renews(self) -> bool:
+        """Whether every matrix is set up for."""
+        return False
+
+    @property
     def undisturbed(self) -> float | None:
         """Seconds of its last solve without what Python did before and after it; None where it did nothing, or more."""
         return self._timed.undisturbed if self._timed else None
@@ -262,6 +267,10 @@ class KeptArm(Arm):
     @property
     def set_ups(self) -> tuple[int, float]:
         return self._lag.set_ups
+
+    @property
+    def renews(self) -> bool:
+        return self._lag.renews
 
     @property
     def ready(self) -> bool:

@@ -200,7 +200,7 @@ class Arms:
         else:
             seconds, rest = seconds + around + rest, 0.0
         played = Played(ended.iterations, seconds, ended.set_ups, ended.set_up_seconds, rest, ended.cut,
-                        ended.reason < 0, lacks)  # fmt: skip
+                        ended.reason < 0, lacks, arm.renews)  # fmt: skip
         choosing.note(
             played, iterations, rescued, own if decided else None, lambda number, context: ArmRecord(
                 solve=number, arm=arm.name, omega=arm.omega, iterations=iterations,

@@ -77,6 +77,11 @@ class Lag:
         """Set-ups since there is a matrix of this size, and the seconds that they took on this rank."""
         return self._upkeep.set_ups, self._upkeep.setting_up
 
+    @property
+    def renews(self) -> bool:
+        """Whether every matrix is set up for, as nobody tests an answer."""
+        return self._witness.alone and not self._settings.solves
+
     # -- life
 
     def setFromOptions(self, pc: Any) -> None:

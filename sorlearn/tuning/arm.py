@@ -110,6 +110,8 @@ class Arm(Remembers):
         Decisions for which it waits because it failed.
     absent : bool
         Whether it is left out for good.
+    renews : bool
+        Whether it is set up for every matrix.
     until : int
         Solves of all arms up to which its set-up may still be of use, as it has solved lately.
     """
@@ -126,7 +128,7 @@ class Arm(Remembers):
         self.tried, self.backoff = 0, 4
         self.solves = self.set_ups = 0.0  # those after another of its own; the older, the less they count
         self.wait = 0
-        self.ready = self.absent = False
+        self.ready = self.absent = self.renews = False
         self.until = 0
 
     def predict(self, phi: np.ndarray) -> tuple[float, float]:

@@ -209,7 +209,7 @@ class Rule(Remembers):
         self._lately = self._lately._replace(solves=self._lately.solves + solves,
                                              took=self._lately.took + played.seconds + played.rest,
                                              set_up=self._lately.set_up + played.set_up_seconds)  # fmt: skip
-        arm.ready = True
+        arm.ready, arm.renews = True, arm.renews or played.renews
         if i:
             doubted = self._expected[0].cost * exp(DOUBT * self._expected[0].deviation)
             self._budget.fell_behind(played.total - solves * doubted)

@@ -10,8 +10,9 @@ import numpy as np
 
 from .arm import COLD, PRIOR, Arm
 
-#: Set-ups an arm makes for each new matrix before that is known, though none that takes longer than to solve does, and
-#: the weight of this, in solves; and what the first set-up, in which memory is allocated, says of later ones.
+#: Set-ups that an arm which may keep them makes for each new matrix before that is known, though none that takes longer
+#: than to solve does, and the weight of this, in solves; and what the first set-up, in which memory is allocated, says
+#: of later ones.
 SET_UPS, WEIGHT, FIRST = 0.3, 4.0, 0.3
 
 
@@ -78,7 +79,7 @@ def _of(arm: Arm, now: Situation, safe: float, safe_deviation: float, unit: floa
     first = max(now.factorising, kind.set_up * unit) if arm.direct else kind.set_up * unit
     again = arm.set_up.believed if arm.set_up.count > 1 else FIRST * (arm.set_up.believed or first)
     solving = exp(its) * each
-    supposed = min(SET_UPS * now.changing * again, solving)
+    supposed = now.changing * again if arm.renews else min(SET_UPS * now.changing * again, solving)
     share, least = ((arm.set_ups * again + WEIGHT * more) / (arm.solves + WEIGHT) for more in (supposed, 0.0))
     due = 0.0
     if not arm.ready:

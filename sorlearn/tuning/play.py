@@ -55,6 +55,8 @@ class Played(NamedTuple):
         Whether it was cut off; whether it failed.
     lacks : float or None
         Digits by which its answer fails the user's test, negative where it passes; None where that wasn't measured.
+    renews : bool
+        Whether every matrix is set up for, as nobody tests its answers.
     """
 
     iterations: float
@@ -65,6 +67,7 @@ class Played(NamedTuple):
     cut: bool = False
     failed: bool = False
     lacks: float | None = None
+    renews: bool = False
 
     @property
     def total(self) -> float:
