@@ -101,8 +101,8 @@ def test_a_smooth_model_is_told_no_prices(cost, smooth, told, monkeypatch):
     assert pricing.told(Opinion(), 1.6, 3.0) == pytest.approx(told) and pricing.told(Opinion(), 1.0, 3.0) == 3.0
 
 
-@pytest.mark.parametrize(("excess", "omega"), [(0.2, 1.0), (0.6, 1.6)])
-def test_the_safe_omega_is_played_where_its_iterations_are_cheap_enough(excess, omega):
+@pytest.mark.parametrize(("excess", "inodes", "omega"), [(0.2, True, 1.0), (0.6, True, 1.6), (-0.2, False, 1.6)])
+def test_the_safe_omega_is_played_where_its_iterations_are_cheap_enough(excess, inodes, omega):
     class Smooth(Opinion):
         smooth = True
 
@@ -116,7 +116,7 @@ def test_the_safe_omega_is_played_where_its_iterations_are_cheap_enough(excess, 
             return excess
 
     pricing = priced()
-    pricing.inodes = True
+    pricing.inodes = inodes
     found, asked = ask(NO_CONTEXT, Smooth(), Vetoes(1.0), Baseline(), pricing)
     assert found == asked.omega == omega and not asked.explored
 

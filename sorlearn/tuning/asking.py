@@ -24,7 +24,8 @@ def ask(
     asked = learner.choose(context)
     if not vetoes.allows(asked.omega):
         return vetoes.fallback(), asked
-    if learner.smooth and 1.0 + learner.excess(omega_safe, asked) < pricing.dearer(asked.omega, omega_safe):
+    dearer = pricing.dearer(asked.omega, omega_safe) if learner.smooth else 1.0
+    if dearer > 1.0 and 1.0 + learner.excess(omega_safe, asked) < dearer:
         safe = learner.safe(context)
         return omega_safe, safe and safe._replace(explored=False)
     return asked.omega, asked
