@@ -332,8 +332,8 @@ def test_the_advice_counts_all_solves():
 def test_the_advice_has_the_options_that_an_arm_had(capfd):
     """Its own before those that it shares with the others; not those that arms take from the solver around them."""
     ksp = with_arms(laplacian(N), "sor,blocks", **BLOCKS, sorlearn_arms_summary=1, sorlearn_ksp_type="gmres",
-                    sorlearn_ksp_gmres_restart=5, sorlearn_blocks_ksp_gmres_restart=7, sorlearn_blocks_ksp_rtol=1e-4, sorlearn_blocks_lag_solves=3,
-                    sorlearn_blocks_ksp_max_it=2, sorlearn_ksp_atol=1e-30)  # fmt: skip
+                    sorlearn_ksp_gmres_restart=5, sorlearn_blocks_ksp_gmres_restart=7, sorlearn_blocks_ksp_rtol=1e-4,
+                    sorlearn_blocks_lag_solves=3, sorlearn_blocks_ksp_max_it=2, sorlearn_ksp_atol=1e-30)  # fmt: skip
     solve(ksp, 0)
     sor, blocks = arms_of(ksp).choosing.session.tally.words
     prefix = ksp.getOptionsPrefix()
