@@ -17,6 +17,7 @@ from .tuned import note_held
 _FEW_UNKNOWNS = 8
 #: KSPConvergedReason of a trust region: STEP_LENGTH (or a constraint), NEG_CURVE.
 _REGION = (5, 6)
+_LOOSE = "omega held: the last solve was asked for less than half a digit"
 _UNPRECONDITIONED = int(PETSc.KSP.NormType.UNPRECONDITIONED)
 
 
@@ -27,18 +28,21 @@ class Standing:
     ----------
     held : position.Held or None
         Why ω is held, if it is.
-    text : str
-        The same for `-ksp_view`.
     measured : bool
         Whether answers at different ω's pass different tests.
     """
 
     def __init__(self) -> None:
         self.held: position.Held | None = None
-        self.text = "omega held: no KSP has called it so far"
+        self._text, self._loose = "omega held: no KSP has called it so far", False
         self.measured = False
         self._asked = position.Asked()
         self._around: list[bytes] = []
+
+    @property
+    def text(self) -> str:
+        """The same for `-ksp_view`."""
+        return _LOOSE if self._loose and self.held is None else self._text
 
     def forget(self) -> None:
         """Ask again."""
@@ -61,20 +65,21 @@ class Standing:
             self._hold(position.SMALL if held is None and small else held, prefix, settings)
             if self.held is None:
                 keep_first_residual(ksp)
-        return self.held is None and ksp.rtol <= LOOSE
+        self._loose = ksp.rtol > LOOSE
+        return self.held is None and not self._loose
 
     def ended(self, reason: int, prefix: str, settings: Settings, stopped: bool) -> bool:
         """A solve ended for this KSPConvergedReason, and learning may have stopped; whether the next can be judged."""
         if reason in _REGION:
             self._hold(position.TRUST_REGION, prefix, settings)
         elif stopped:
-            self.text = "omega stands still, as learning has stopped"
+            self._text = "omega stands still, as learning has stopped"
         return self.held is None
 
     def _hold(self, held: position.Held | None, prefix: str, settings: Settings) -> None:
         """From now on ω is held for this reason, or isn't (None)."""
         self.held = held
         learns = learner_class(settings.learner).learns
-        self.text = f"omega held: {held.why}" if held else "learning" if learns else "omega as given"
+        self._text = f"omega held: {held.why}" if held else "learning" if learns else "omega as given"
         if settings.summary:
             note_held(prefix, settings, held and held.told(prefix))
