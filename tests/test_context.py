@@ -102,3 +102,18 @@ def test_the_rows_looked_at_are_the_worst_and_some_between(n, values):
     chosen = features._sample.chosen
     assert list(np.sort(share[chosen])[: len(worst)]) == list(worst)
     assert {0, n * n - 1} <= set(chosen.tolist()) and len(chosen) <= context.WORST + context.SPREAD
+
+
+def test_a_glimpse_takes_no_pattern_for_known():
+    """What is seen of a matrix before, by a glimpse and after it, with another pattern in between."""
+    full = laplacian(12)
+    fewer = PETSc.Mat().createAIJ(full.getSizes(), nnz=1, comm=full.comm)
+    for row in range(*fewer.getOwnershipRange()):
+        fewer.setValue(row, row, 4.0)
+    fewer.assemble()
+    features = Features()
+    first = features.look(full)
+    assert features.glimpse(full)[-1] == 1.0 and features.look(full) == first
+    features.glimpse(fewer)
+    assert features.nonzeros == fewer.getLocalSize()[0]
+    assert features.look(fewer)[0] == 0.0 and features.look(full) == first

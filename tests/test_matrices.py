@@ -454,3 +454,18 @@ def test_omega_is_what_is_cheapest_with_what_iterations_take(price, least, most,
         spent += ksp.getIterationNumber() * (1.0 if ksp.getPC().getPythonContext().omega == 1.0 else price)
         plain += sor.getIterationNumber()
     assert least <= spent / plain <= most
+
+
+def test_prices_are_those_of_the_matrix_at_hand(monkeypatch):
+    """One with inodes, where ω ≠ 1 saves less than it costs, and one without, by turns."""
+    monkeypatch.setattr("sorlearn.tuning.pricing.Price.__call__", lambda self, omega: 1.0 if omega == 1.0 else 1.4)
+    with_inodes, without = inodes(20, 4), laplacian(40)
+    with_inodes.shift(3.0)
+    ksp, omegas = solver(with_inodes, "turns_", ksp_norm_type="unpreconditioned", ksp_rtol=RTOL), {True: [], False: []}
+    for seed in range(160):
+        A = with_inodes if seed % 2 else without
+        ksp.setOperators(A)
+        ksp.solve(*random_rhs(A, seed))
+        omegas[A is with_inodes].append(ksp.getPC().getPythonContext().omega)
+    assert all(omega == 1.0 for omega in omegas[True][20:])
+    assert sum(omega == 1.0 for omega in omegas[False][20:]) < 20

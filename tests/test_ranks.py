@@ -215,3 +215,26 @@ def test_a_users_function_that_raises_on_one_rank(capfd):
     solves.check(different=1)
     messages = WORLD.tompi4py().allgather(capfd.readouterr().err.count("sorlearn: learning stops"))
     assert messages == [0] * (WORLD.size - 1) + [1]
+
+
+@pytest.mark.parallel(1, 2, 3)
+@pytest.mark.parametrize("source", ["option", "assigned"])
+def test_a_users_context_where_a_solver_is_made_anew_after_idle_solves(source):
+    """The decision that goes on then is one that is to be repeated; on several ranks nobody may wait for it alone."""
+    A, name = laplacian(N), f"idle_{source}_"
+    options = {"pc_sorlearn_context_option": "kappa"} if source == "option" else {}
+    PETSc.Options()["kappa"] = 1.0
+    ksp = solver(A, name, ksp_norm_type="unpreconditioned", **options)
+    if source == "assigned":
+        ksp.getPC().getPythonContext().context = 1.0
+    for seed in range(30):
+        b, x = random_rhs(A, seed)
+        if seed < 10 or seed == 20:
+            b.set(0.0)
+        if seed in (10, 21):
+            ksp.reset()
+            ksp.setOperators(A)
+            if source == "assigned":
+                ksp.getPC().getPythonContext().context = 1.0
+        ksp.solve(b, x)
+        assert ksp.getConvergedReason() > 0

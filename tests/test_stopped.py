@@ -75,3 +75,17 @@ def test_every_solve_counts_and_the_view_says_so(tmp_path, capfd):
     assert (tally.solves, tally.stopped) == (len(found), len(found) - AT + 1)
     ksp.view()
     assert "omega stands still, as learning has stopped" in capfd.readouterr().out
+
+
+def test_eisenstats_form_is_judged_in_a_solver_that_is_made_anew_too():
+    A, name = laplacian(N, -0.01), "form_anew_"
+    ksp, _ = stopped(A, name, pc_sorlearn_pc_type="eisenstat", pc_sorlearn_learner="chebcb", ksp_norm_type="natural")
+    ksp.reset()
+    ksp.setOperators(A)
+    r = A.createVecLeft()
+    for seed in range(30):
+        b, x = random_rhs(A, seed)
+        ksp.solve(b, x)
+        assert ksp.getPC().getPythonContext()._tuned.decision.check == 1.0
+        A.mult(x, r)
+        assert (r - b).norm() <= 1.5e-6 * b.norm()

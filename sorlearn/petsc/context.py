@@ -164,15 +164,16 @@ class Features:
         self._seen: tuple[int, int] = (0, -1)
         self._changes = self._next_full = 0
         self._here: tuple[float, ...] = UNREADABLE
+        self._glimpsed = False
         self._novelty = 0
 
     def look(self, A: Any) -> tuple[float, ...]:
         """What this process sees: (ρ max, ρ mean, skew, −skew, inodes, unreadable), of which the largest counts."""
         seen = (identity(A), A.stateGet())
-        if seen == self._seen:
+        if seen == self._seen and not self._glimpsed:
             self._novelty += 1
             return self._here
-        replaced, self._seen, self._novelty = seen[0] != self._seen[0], seen, 0
+        replaced, self._seen, self._novelty, self._glimpsed = seen[0] != self._seen[0], seen, 0, False
         self._here = UNREADABLE
         if A.getType() in _READABLE:
             self._here = self._local(A, replaced) if A.getLocalSize()[0] else NO_ROWS
@@ -181,9 +182,9 @@ class Features:
     def glimpse(self, A: Any) -> tuple[float, ...]:
         """What counts where features don't, as `look` returns it: how many nonzeros there are, and whether inodes."""
         seen = (identity(A), A.stateGet())
-        if seen == self._seen:
+        if seen == self._seen and self._glimpsed:
             return self._here
-        self._seen = seen
+        self._seen, self._sample, self._glimpsed = seen, None, True
         if A.getType() in _READABLE:
             block = A.getDiagonalBlock() if A.getType() == "mpiaij" else A
             nonzeros = int(block.getInfo(PETSc.Mat.InfoType.LOCAL)["nz_used"])

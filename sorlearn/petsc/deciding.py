@@ -115,6 +115,8 @@ class Deciding(ABC):
         if self._slot is None:
             self._slot = Slot(None, None)
         self.stopped = self.broken = self._agree(float(self.broken or self._slot.broken))[0] > 0.0
+        if self.stopped:
+            self.decision = self._standing_still()
 
     def _acquire(self, comm: Any) -> None:
         self._comm = Comm(comm)

@@ -17,7 +17,7 @@ from .tuned import note_held
 _FEW_UNKNOWNS = 8
 #: KSPConvergedReason of a trust region: STEP_LENGTH (or a constraint), NEG_CURVE.
 _REGION = (5, 6)
-_LOOSE = "omega held: the last solve was asked for less than half a digit"
+_LITTLE = "the last solve was asked for less than half a digit"
 _UNPRECONDITIONED = int(PETSc.KSP.NormType.UNPRECONDITIONED)
 
 
@@ -42,7 +42,7 @@ class Standing:
     @property
     def text(self) -> str:
         """The same for `-ksp_view`."""
-        return _LOOSE if self._loose and self.held is None else self._text
+        return f"omega held: {_LITTLE}" if self._loose and self.held is None else self._text
 
     def forget(self) -> None:
         """Ask again."""
@@ -65,7 +65,10 @@ class Standing:
             self._hold(position.SMALL if held is None and small else held, prefix, settings)
             if self.held is None:
                 keep_first_residual(ksp)
-        self._loose = ksp.rtol > LOOSE
+        loose = ksp.rtol > LOOSE
+        if settings.summary and loose != self._loose and self.held is None:
+            note_held(prefix, settings, _LITTLE if loose else None)
+        self._loose = loose
         return self.held is None and not self._loose
 
     def ended(self, reason: int, prefix: str, settings: Settings, stopped: bool) -> bool:

@@ -120,7 +120,7 @@ class Tuned(Deciding):
 
         A user's context is asked for before each.
         """
-        if self._comm is None or self._users is not None:
+        if self._comm is None or self.alone and self._users is not None:
             return False
         if self._comm.size > 1:  # also on a rank where learning has just failed: the others wait for it
             return self.decision.repeats > 0.0 and not self.repeats
@@ -180,8 +180,11 @@ class Tuned(Deciding):
             features, unattended = self._slot.features, top[-1] == 0.0
             seen = features.context(top[:-1], ksp.rtol)
             known, may = seen if context is None else context, self.alone or unattended
-            nonzeros = features.nonzeros if may and (self.alone or not known.user) else 0
-            return self.session.decide(known, measured, nonzeros, may, self._comm.size)
+            repeatable = may and (self.alone or not known.user)
+            self.session.pricing.inodes = features.inodes
+            nonzeros = features.nonzeros if repeatable else 0
+            decision = self.session.decide(known, measured, nonzeros, may, self._comm.size)
+            return decision if repeatable else decision._replace(repeats=0.0)
 
         def look(features: Features) -> Sequence[float]:
             return features.look(A) if context is None else features.glimpse(A)

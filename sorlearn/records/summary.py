@@ -30,8 +30,9 @@ class Tally:
         Solves that failed as they were decided; those of them that were solved with another ω.
     continued : int
         Solves that the safe ω went on with: cut off, or short of the user's test.
-    chosen, short : int
-        Solves with the safe ω that the learner chose; those that are so short that no other is tried.
+    chosen, short, other : int
+        Solves with the safe ω that the learner chose, that are so short that no other is tried, or that have other
+        reasons, as far as these are known.
     stopped : int
         Solves after an error has stopped learning, with the safe ω.
     own : float
@@ -40,7 +41,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.solves = self.iterations = self.failed = self.repaired = self.continued = self.safe = 0
-        self.chosen = self.short = self.stopped = 0
+        self.chosen = self.short = self.other = self.stopped = 0
         self.seconds = self.own = self.digits = 0.0
         self._plain, self._mean = 0, (0.0, 0.0)  # solves with no other ω's part in them; their iterations and seconds
         self._squares = self._products = 0.0  # sums of products of deviations: iterations, and these with seconds
@@ -119,8 +120,9 @@ def reasons(prefix: str, tally: Tally, price: float, saved: tuple[float, float] 
                      f"-{prefix}ksp_norm_type unpreconditioned (cg) or -{prefix}ksp_pc_side right (gmres)")  # fmt: skip
     decided, safe = tally.solves - tally.stopped, tally.safe - tally.stopped
     if decided and safe > MOSTLY * decided:
-        if decided >= CHANCE * sessions and gain[0] < LITTLE:
-            found.append(_why_safe(prefix, tally.chosen / safe, tally.short / safe))
+        known = tally.chosen + tally.short + tally.other
+        if decided >= CHANCE * sessions and gain[0] < LITTLE and 2 * known > safe:
+            found.append(_why_safe(prefix, tally.chosen / known, tally.short / known))
     elif saved and gain[1] < LITTLE:
         found.append(f"no omega was found that is better than the safe one; -{prefix}pc_type sor does as well here")
     return found

@@ -26,7 +26,8 @@ class Books:
     ratio : float or None
         Of the decision that stands, as in `Baseline.enter`.
     why : str
-        Why it takes the ω that it does: `chosen` by the learner, solves are too `short`, or neither.
+        Why it takes the ω that it does: `chosen` by the learner, solves are too `short`, or `other` reasons; nothing
+        where that isn't known.
     """
 
     def __init__(self, omega_safe: float, accuracy: Accuracy, baseline: Baseline, review: Review, vetoes: Vetoes,

@@ -6,7 +6,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StateError
-from ..learners import NO_CONTEXT, Choice, Context, MatrixFeatures
+from ..learners import Choice, Context, MatrixFeatures
 from .decision import Decision
 from .record import Passed
 
@@ -29,6 +29,7 @@ def state(session: Session) -> dict[str, Any]:
         "decided": session.standing.chosen.omega,
         "passed": list(session.books.passed),
         "matrix": list(session.standing.chosen.context.matrix or ()),
+        "user": [value if isfinite(value) else str(value) for value in session.standing.chosen.context.user],
     }
     return {**own, **{name: getattr(session, name).state() for name in ROOMS}}
 
@@ -60,7 +61,8 @@ def restore(session: Session, fresh: Session, saved: dict[str, Any], with_learne
         decision = Decision(*map(float, saved["decision"]))
         passed = Passed(*map(int, saved["passed"]))
         matrix = [float(value) for value in saved["matrix"]]
-        context = Context(MatrixFeatures(*matrix)) if matrix else NO_CONTEXT
+        user = tuple(map(float, saved.get("user", ())))
+        context = Context(MatrixFeatures(*matrix) if matrix else None, user)
         if with_learner or saved["learner"]["rounds"] > session.learner.rounds:
             session.learner.restore(saved["learner"])
     except StateError:

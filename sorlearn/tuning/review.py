@@ -64,8 +64,8 @@ class Review:
         else:
             self.comparison.enter(outcome.iterations / solves, safe, ratio, solves, self._digits)
         self.tally.count(outcome, solve.seconds, decision.tighten, safe, solves)
-        self.tally.chosen += solves * (safe and why == "chosen")
-        self.tally.short += solves * (safe and why == "short")
+        if safe and why:
+            setattr(self.tally, why, getattr(self.tally, why) + solves)
 
     def enter_idle(self, decision: Decision, solve: Solve, solves: int) -> None:
         """Solves without an iteration, which count for nothing but themselves."""

@@ -85,7 +85,8 @@ class Session:
         """
         self.standing.measured, self._alone = measured, alone
         self._resumes, self.restored = self.restored and self.repeats.left > 0, False
-        if self._resumes and (decision := self.standing.resume(context.number, ranks > 1)):  # a run's end cut it short
+        alike = self._resumes and context.user == self.standing.chosen.context.user
+        if alike and (decision := self.standing.resume(context.number, ranks > 1)):  # a run's end cut it short
             return decision._replace(repeats=self.repeats.left - 1)
         self._resumes = False
         standing, learner = self.standing, self.learner
@@ -98,7 +99,7 @@ class Session:
         few = self.baseline.few if asked is None and self.baseline.tiny else 0.0
         audit = asked is not None and asked.explored
         as_asked = asked is not None and omega == asked.omega and not audit
-        self.books.why = "chosen" if as_asked else "short" if asked is None and self.baseline.tiny else ""
+        self.books.why = "chosen" if as_asked else "short" if asked is None and self.baseline.tiny else "other"
         turns = measured and matrix is not None and matrix.skew != 0.0
         willing = (few > 0.0 or as_asked) and not check and learner.repeatable
         repeats = FOR_GOOD if alone and not (learner.learns or self.log.observed) else self.repeats.plan(
