@@ -91,8 +91,6 @@ def of_unheeded_context(prefix: str, settings: Settings, assigned: bool) -> str 
         return None
     subject = f"{name}context_option {named}" if named else "the context"
     heeded = learner_class(learner).context_numbers
-    if settings.context == "none":
-        return f"{subject} has no effect beside {name}context none; remedy: leave that out"
     if heeded == 0:
         return f"{subject} has no effect on learner {learner}, which heeds none; remedy: {name}learner auto"
     if heeded and named and len(named.split(",")) > heeded:

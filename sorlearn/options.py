@@ -113,7 +113,7 @@ class Settings:
     omega_max: float | None = _option(None, _relaxation, _OPEN, "largest omega (default: the learner's)")
     num_omegas: int = _option(20, _count, "a whole number from 1", "arms of the learners that use a grid")
     cost: str = _choice(tuple(COSTS), "what is minimised; work = effort per digit of what the user's test asks for")
-    context: str = _choice(("auto", "none", "user"), "where the context comes from")
+    context: str = _choice(("auto", "none", "user"), "where the context comes from if none is assigned")
     context_min: float | None = _option(None, _number, "a finite number", "least value of a user's context")
     context_max: float | None = _option(None, _number, "a finite number", "largest value of a user's context")
     context_bins: int = _option(5, _count, "a whole number from 1", "bins of tsallis_inf_cb")

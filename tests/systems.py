@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import numpy as np
 from petsc4py import PETSc
 
@@ -140,5 +142,6 @@ class Trial(PC):
             session.learner.choose = lambda context: Choice(self.wanted)
             session.learner.update = lambda choice, loss: None
             session.learner.at_safe = lambda choice, loss: None
+            session.learner.excess = lambda omega, choice: inf
             if not self.guarded:
                 session.baseline.due = lambda: False

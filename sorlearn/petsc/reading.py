@@ -60,7 +60,7 @@ def context(
     comm: Any, prefix: str, chosen: options.Settings, assigned: float | Sequence[float] | Callable[[], Any] | None
 ) -> Context | None:
     """The user's context, one number or several; empty where none is heeded, None for a look at the matrix."""
-    if chosen.context == "none" or learner_class(chosen.learner).context_numbers == 0:
+    if learner_class(chosen.learner).context_numbers == 0:
         return NO_CONTEXT
     if chosen.context_option:
         if comm.getRank() > 0:

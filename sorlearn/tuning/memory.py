@@ -49,9 +49,9 @@ def restore(session: Session, fresh: Session, saved: dict[str, Any], with_learne
     StateError
         If the state is another learner's or damaged; the session is then unchanged.
     """
-    if (cost := saved.get("cost", session.settings.cost)) != session.settings.cost:
-        raise StateError(f"state of cost {cost}, wanted {session.settings.cost}")
     try:
+        if (cost := saved.get("cost", session.settings.cost)) != session.settings.cost:
+            raise StateError(f"state of cost {cost}, wanted {session.settings.cost}")
         for name in ROOMS:
             getattr(fresh, name).restore(saved[name])
         solves, rho = int(saved["solves"]), float(saved["rho"])
