@@ -52,14 +52,20 @@ def test_solves_are_natives_at_the_safe_omega(learner, omega, capfd):
     assert sum(A.comm.tompi4py().allgather(capfd.readouterr().err.count(said))) in (1, A.comm.size)
 
 
-def test_in_eisenstats_form_answers_are_still_judged():
+@pytest.mark.parametrize("anew", [False, True])
+def test_in_eisenstats_form_answers_are_still_judged(anew):
+    """In a solver that is made anew, too."""
     A = laplacian(N, -0.01)
-    ksp, found = stopped(A, "form_", pc_sorlearn_pc_type="eisenstat", pc_sorlearn_learner="chebcb",
+    ksp, found = stopped(A, f"form_{anew}_", pc_sorlearn_pc_type="eisenstat", pc_sorlearn_learner="chebcb",
                          ksp_norm_type="natural")  # fmt: skip
+    if anew:
+        ksp.reset()
+        ksp.setOperators(A)
     r = A.createVecLeft()
     for seed in range(len(found)):
         b, x = random_rhs(A, seed)
         ksp.solve(b, x)
+        assert ksp.getPC().getPythonContext()._tuned.decision.check == 1.0
         A.mult(x, r)
         assert (r - b).norm() <= 1.5e-6 * b.norm()
 
@@ -75,17 +81,3 @@ def test_every_solve_counts_and_the_view_says_so(tmp_path, capfd):
     assert (tally.solves, tally.stopped) == (len(found), len(found) - AT + 1)
     ksp.view()
     assert "omega stands still, as learning has stopped" in capfd.readouterr().out
-
-
-def test_eisenstats_form_is_judged_in_a_solver_that_is_made_anew_too():
-    A, name = laplacian(N, -0.01), "form_anew_"
-    ksp, _ = stopped(A, name, pc_sorlearn_pc_type="eisenstat", pc_sorlearn_learner="chebcb", ksp_norm_type="natural")
-    ksp.reset()
-    ksp.setOperators(A)
-    r = A.createVecLeft()
-    for seed in range(30):
-        b, x = random_rhs(A, seed)
-        ksp.solve(b, x)
-        assert ksp.getPC().getPythonContext()._tuned.decision.check == 1.0
-        A.mult(x, r)
-        assert (r - b).norm() <= 1.5e-6 * b.norm()

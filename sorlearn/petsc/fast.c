@@ -14,7 +14,8 @@
 
 /* Solves of which all is kept. */
 #define KEPT 512
-#define LOOSE 0.316227766016837941 /* tuning/cost.py */
+/* Relative tolerance above which nothing is tried, as in tuning/cost.py. */
+#define LOOSE 0.316227766016837941
 
 /* What a KSP has that isn't the user's, and goes back as soon as an error ends the solve; NULL for none.  It raises no
    error for a failed solve, because a repair comes first, though it is strict; it has other tolerances, another limit. */
@@ -594,8 +595,8 @@ static PetscBool CurvesAlike(Turn *turn)
 static PetscBool Goes(Turn *turn)
 {
   KSP ksp = turn->outer;
-  return (PetscBool)(turn->left > 0 && (!turn->judge || (Judges(ksp) && ksp->rtol <= LOOSE)) && !ksp->transpose_solve && !ksp->numbermonitors &&
-                     !ksp->res_hist && (int64_t)ksp->normtype == turn->norm && (int64_t)ksp->pc_side == turn->side &&
+  return (PetscBool)(turn->left > 0 && (!turn->judge || (Judges(ksp) && ksp->rtol <= LOOSE)) &&
+                     !ksp->transpose_solve && !ksp->numbermonitors && !ksp->res_hist && (int64_t)ksp->normtype == turn->norm && (int64_t)ksp->pc_side == turn->side &&
                      ksp->pc == turn->pc && Plain(turn, ksp) && CurvesAlike(turn) &&
                      ksp->calc_sings == turn->inner->calc_sings && ksp->pc->dm == turn->inner->pc->dm &&
                      ksp->rtol >= 0.0 && ksp->rtol < 1.0 && ksp->abstol >= 0.0 && ksp->divtol >= 0.0 &&

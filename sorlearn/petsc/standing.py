@@ -69,7 +69,7 @@ class Standing:
         if settings.summary and loose != self._loose and self.held is None:
             note_held(prefix, settings, _LITTLE if loose else None)
         self._loose = loose
-        return self.held is None and not self._loose
+        return self.held is None and not loose
 
     def ended(self, reason: int, prefix: str, settings: Settings, stopped: bool) -> bool:
         """A solve ended for this KSPConvergedReason, and learning may have stopped; whether the next can be judged."""
