@@ -308,6 +308,20 @@ def test_options_read_again():
     assert ksp.getPC().getPythonContext() is tuner and tuner.context == 0.5 and len(tuner.records) == 3
 
 
+@pytest.mark.parallel(1, 2)
+@pytest.mark.parametrize("options", [{}, {"ksp_norm_type": "unpreconditioned"}], ids=["defaults", "a norm"])
+def test_another_type_by_options(options):
+    """It brings its own norm and side, unless the user says which."""
+    A, found = laplacian(9), []
+    for ksp, flag in zip(pair(A, "cg", **options), ("ksp_type", "sorlearn_ksp_type")):
+        database = PETSc.Options(ksp.getOptionsPrefix())
+        for ksp_type in ("cg", "fgmres", "gmres", "lsqr", "cg", "fbcgs", "cg"):
+            database[flag] = ksp_type
+            ksp.setFromOptions()
+            found.append((*solved(ksp), ksp.getNormType(), ksp.getPCSide()))
+    assert found[:7] == found[7:]
+
+
 # -- what PETSc refuses
 
 

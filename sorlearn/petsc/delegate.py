@@ -18,8 +18,7 @@ from petsc4py import PETSc
 
 from .clib import PetscBool, PetscInt, address, convergence_test, has, library
 
-_SCANNED = 1024  # bytes of a KSP that are searched: it has 1576 in PETSc 3.18, 1608 in 3.26
-_MONITORS_WITHIN = 1500
+_SCANNED = 1560  # bytes of a KSP that are searched: it has 1576 in PETSc 3.18, 1608 in 3.26
 _NORMS, _SIDES = 4, 3  # KSP_NORM_MAX and PC_SIDE_MAX
 _MARK = 76543210
 _pointer, _code = ctypes.c_void_p, ctypes.c_int
@@ -53,6 +52,8 @@ class _Places(NamedTuple):
     norms: int
     residual: int
     monitors: int
+    norm: tuple[int, int]  # in use, and as the user has set it
+    side: tuple[int, int]
 
 
 @cache
@@ -66,21 +67,22 @@ def _places() -> _Places:
     struct = ctypes.string_at(ksp.handle, _SCANNED)
     first = ctypes.cast(library().KSPBuildSolutionDefault, _pointer)
     places = [struct.index(bytes(left)) for left in (first, marks, ctypes.c_double(_MARK))]
-    places.append(_place_of_monitors(ksp))
+    handle, monitor = _pointer(ksp.handle), _pointer(address("KSPMonitorResidual"))
+    (monitors,) = _places_of(ksp, PetscInt, lambda n: library().KSPMonitorSet(handle, monitor, _pointer(n), None))
+    norm, norm_set = _places_of(ksp, _code, lambda n: library().KSPSetNormType(handle, n))
+    side, side_set = _places_of(ksp, _code, lambda n: library().KSPSetPCSide(handle, n))
     ksp.destroy()
-    return _Places(*places)
+    return _Places(*places, monitors, (norm, norm_set), (side, side_set))
 
 
-def _place_of_monitors(ksp: Any) -> int:
-    """Where the number of monitors is: what counts as they are set."""
-    size, places = ctypes.sizeof(PetscInt), range(0, _MONITORS_WITHIN, 4)
-    for count in range(4):
-        struct = ctypes.string_at(ksp.handle, _MONITORS_WITHIN + size)
-        places = [place for place in places if PetscInt.from_buffer_copy(struct, place).value == count]
-        monitor = _pointer(address("KSPMonitorResidual"))
-        library().KSPMonitorSet(_pointer(ksp.handle), monitor, _pointer(count + 1), None)
-    (place,) = places
-    return int(place)
+def _places_of(ksp: Any, kind: Any, put: Callable[[int], object]) -> list[int]:
+    """Where the numbers are that become 1, 2 and 3 as these are put there."""
+    places = list(range(0, _SCANNED, 4))
+    for number in (1, 2, 3):
+        put(number)
+        struct = ctypes.string_at(ksp.handle, _SCANNED + ctypes.sizeof(kind))
+        places = [place for place in places if kind.from_buffer_copy(struct, place).value == number]
+    return places
 
 
 def stand_for(outer: Any, inner: Any) -> None:
@@ -175,12 +177,23 @@ def _solve(outer: int) -> int:
 
 def copy_norms(inner: Any, outer: Any) -> None:
     """Have the outer KSP support the norms and sides that the inner one does, with its defaults."""
-    supported = (PetscInt * (_NORMS * _SIDES)).from_address(inner.handle + _places().norms)
+    supported = _supported(inner)
     chosen = _SIDES * int(inner.getNormType()) + int(inner.getPCSide())
     for index, priority in enumerate(supported):
         if index == chosen:
             priority = max(supported) + 1
         library().KSPSetSupportedNorm(_pointer(outer.handle), *divmod(index, _SIDES), PetscInt(priority))
+
+
+def forget_norms(ksp: Any) -> None:
+    """Leave of its norm and side what the user has set, as PETSc does before another type brings its own."""
+    for in_use, as_set in (_places().norm, _places().side):
+        _code.from_address(ksp.handle + in_use).value = _code.from_address(ksp.handle + as_set).value
+
+
+def _supported(ksp: Any) -> Any:
+    """The priorities of norms and sides, shape (4 · 3,), 0 for what its type doesn't support."""
+    return (PetscInt * (_NORMS * _SIDES)).from_address(ksp.handle + _places().norms)
 
 
 def set_residual_norm(ksp: Any, norm: float) -> None:

@@ -246,6 +246,8 @@ class KSP:
         alive.leave(ksp)
         self._turns.detach(ksp)
         delegate.stand_alone(ksp)
+        if self.inner is not None:
+            delegate.forget_norms(ksp)
         if self.arms is not None:
             self.arms.destroy()
         elif self.inner is not None:
