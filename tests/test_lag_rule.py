@@ -11,7 +11,8 @@ import pytest
 from sorlearn.records.lag import Tally
 from sorlearn.tuning.credit import CREDIT, LONGEST_REST, SHARE, Credit
 from sorlearn.tuning.distances import Distances
-from sorlearn.tuning.lag import LONGEST_WAIT, Renewal
+from sorlearn.tuning.hopeless import LONGEST_WAIT
+from sorlearn.tuning.lag import Renewal
 from sorlearn.tuning.worth import FIRST, REMEMBERED, Readings, Worth
 
 SOLVES = 400

@@ -14,34 +14,11 @@ from math import inf
 from ..records.lag import Tally
 from .credit import Credit
 from .distances import Distances
+from .hopeless import Hopeless
+from .news import News
 
 #: A kept set-up is given up where a solve exceeds the longest usual one by this factor, and the worth on top.
 EXCESS = 1.5
-#: Most solves that are all set up for, after a failure that a fresh set-up didn't repair.
-LONGEST_WAIT = 1024
-#: Failures in a row after each of which the coming set-up is made from nothing; later ones at powers of two.
-DOUBTS = 4
-#: A set-up that takes this share of what solves with the last one have is made to see what they take now: where all
-#: costs the same, the average says nothing.  So much less where the one before had found nothing new, down to a least.
-LOOK, AGAIN, SELDOM = 0.02, 0.5, 0.01
-#: What is new: solves with kept set-ups take less than this share of what those with the one before took.
-NEW = 0.9
-
-
-class _Since:
-    """Solves with kept set-ups since the last one with a fresh set-up: how many, and what they took."""
-
-    def __init__(self) -> None:
-        self.solves, self.total, self._excess = 0, 0.0, 0.0
-
-    def kept(self, cost: float, fresh: float) -> None:
-        """One took so much, and the last with a fresh set-up before it so much."""
-        self.solves, self.total = self.solves + 1, self.total + cost
-        self._excess += max(cost - fresh, 0.0)
-
-    def beyond(self, fresh: float) -> float:
-        """What they took beyond as many with a fresh set-up, where that is more than was thought."""
-        return max(self.total - self.solves * fresh - self._excess, 0.0)
 
 
 class Renewal:
@@ -73,23 +50,19 @@ class Renewal:
         self.age = self.idle = 0
         self._total = self._last = self._before = self._longest = 0.0
         self._distances, self._credit = Distances(), Credit()
-        self._wait, self._backoff = 0, 1
-        self._failures, self._broken_down = 0, False  # in a row; the last of them
+        self._hopeless, self._news = Hopeless(), News()
         self._rested = False  # the last solve wasn't asked for
         self._unused = False  # the set-up
-        self._share, self._usual = LOOK, 0.0  # the latter of solves with the last set-up, where it was kept
-        self._since = _Since()
 
     @property
     def waits(self) -> bool:
         """Whether all matrices are set up for, because a fresh set-up didn't repair a failure."""
-        return self._wait > 0
+        return self._hopeless.wait > 0
 
     @property
     def doubted(self) -> bool:
         """Whether what a type keeps of its first set-up may be why the last solve failed."""
-        n = self._failures
-        return n > 0 and (self._broken_down or n <= DOUBTS or not n & (n - 1))
+        return self._hopeless.doubted
 
     # -- before a solve
 
@@ -104,8 +77,7 @@ class Renewal:
             Whether what solves take tells how good the set-up is.
         """
         self._distances.look(distance)
-        if self._wait:
-            self._wait -= 1
+        if self._hopeless.waited():
             return True
         if self.every:
             return self.age + self.idle >= self.every
@@ -118,7 +90,7 @@ class Renewal:
         trial = self._distances.from_fresh
         due = (not trial or self._credit.put_off(self._anew) > 0) if dear else self._credit.used_up
         self._credit.dear = self._credit.dear + 1 if dear and due else 0
-        return due or not trial and self.worth < self._share * self._total
+        return due or not trial and self.worth < self._news.share * self._total
 
     @property
     def _anew(self) -> float:
@@ -139,7 +111,7 @@ class Renewal:
 
     def rest(self) -> int:
         """Coming solves that may all be set up for without a question: keeping is too dear, and can't be tried yet."""
-        return 0 if self.every or self._wait else self._credit.rest(self._anew)
+        return 0 if self.every or self.waits else self._credit.rest(self._anew)
 
     # -- after it
 
@@ -188,13 +160,9 @@ class Renewal:
             self.tally.kept(self.worth * first, cost - self.fresh)
             self._credit.kept(self.worth * first + self.fresh - cost, self._distances.from_fresh)
             self._distances.remember(cost - self.fresh)
-            self._since.kept(cost, self.fresh)
+            self._news.kept(cost, self.fresh)
         elif whole:
-            if self._since.solves:
-                usual, self._usual = self._usual, self._since.total / self._since.solves
-                self._share = LOOK if self._usual < NEW * usual else max(AGAIN * self._share, SELDOM)
-                self.tally.dearer(self._since.beyond(cost))
-                self._since = _Since()
+            self.tally.dearer(self._news.found(cost))
             self.fresh = cost
         if self._unused:
             self._paid()
@@ -213,7 +181,7 @@ class Renewal:
 
     def worked(self) -> None:
         """A solve was all right in the end."""
-        self._failures = 0
+        self._hopeless.worked()
 
     def failed(self, broken_down: bool = False) -> None:
         """A fresh set-up didn't repair a failed solve: set up for every matrix for a while.
@@ -223,5 +191,4 @@ class Renewal:
         broken_down : bool
             Whether the solve didn't just come to its limit of iterations.
         """
-        self._failures, self._broken_down = self._failures + 1, broken_down
-        self._wait, self._backoff = self._backoff, min(2 * self._backoff, LONGEST_WAIT)
+        self._hopeless.failed(broken_down)
