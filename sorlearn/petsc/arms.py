@@ -32,8 +32,9 @@ _REFUSED = int(PETSc.KSP.ConvergedReason.DIVERGED_PCSETUP_FAILED)
 SYMMETRIC, UNSYMMETRIC = ("sor", "eisenstat", "icc", "gamg", "hypre", "cholesky"), ("sor", "ilu", "gamg", "hypre", "lu")
 #: Those of them that are for one rank only; several have block Jacobi with ILU.
 _OF_ONE_RANK = ("icc", "ilu")
+
 #: KSP types for symmetric matrices.
-_SYMMETRIC_KSPS = ("cg", "minres", "fcg", "pipecg", "groppcg", "cgne", "symmlq", "cr", "pipecr")
+_SYMMETRIC = (*position.DEFINITE, "cgne", "minres", "symmlq", "cr", "pipecr")
 
 #: Options of KSPs in which arms follow the solver that the application knows; beginnings of those that are no part of
 #: a configuration.
@@ -119,7 +120,7 @@ class Arms:
         P = outer.getOperators()[1]
         if self._auto and len(self.all) == 1:
             known, symmetric = P.isSymmetricKnown()
-            suits = symmetric if known else self.all[0].ksp.getType() in _SYMMETRIC_KSPS
+            suits = symmetric if known else self.all[0].ksp.getType() in _SYMMETRIC
             for name in (*(SYMMETRIC if suits else UNSYMMETRIC), *["mg"] * bool(outer.getPC().getDM()))[1:]:
                 self._add(outer, "bjacobi" if name in _OF_ONE_RANK and outer.comm.getSize() > 1 else name)
         arms = [(arm.name, arm.kind) for arm in self.all]

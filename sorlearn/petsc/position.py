@@ -19,6 +19,9 @@ from .usertest import test_of
 
 #: Outer KSP types that bear a preconditioner which changes from one application to the next.
 FLEXIBLE = ("fgmres", "pipefgmres", "gcr", "pipegcr", "fcg", "pipefcg", "richardson", "preonly")
+#: KSP types for symmetric positive definite matrices.
+DEFINITE = ("cg", "groppcg", "pipecg", "pipecgrr", "pipecg2", "pipelcg", "pipeprcg", "fcg", "pipefcg", "nash", "stcg",
+            "gltr")  # fmt: skip
 #: KSP types that apply the preconditioner once, and those that stop at a trust region.
 _ONCE, _TRUST_REGION = ("preonly", "none"), ("nash", "stcg", "gltr", "qcg")
 _NO_NORM = int(PETSc.KSP.NormType.NONE)

@@ -99,7 +99,7 @@ class Rescue:
         state.repairable, state.guess = self.repairable, self._guess.handle if self._guess else None
         state.tighten_rtol, state.tighten_atol = 10.0**-decision.tighten, 10.0**-decision.tighten_atol
         state.least_rtol = LEAST_RTOL
-        state.easy = FAILS if decision.turns and self._measures(ksp) else 0.0
+        state.easy = FAILS if self._turns_lenient(ksp, decision) else 0.0
         if decision.tighten or decision.tighten_atol:
             state.early = ksp.handle not in outer_of and test_of(ksp).default
 
@@ -161,8 +161,9 @@ class Rescue:
 
     def unlike(self, ksp: Any, x: Any) -> bool:
         """Whether a solve that repeats the decision calls for a look at its answer.  Collective."""
-        turns = self._decision.turns > 0.0
-        return self._beyond(ksp.getIterationNumber()) or (turns and self._passes_easily(ksp, x, first_residual(ksp)))
+        if self._beyond(ksp.getIterationNumber()):
+            return True
+        return self._turns_lenient(ksp, self._decision) and self._passes_easily(ksp, x, first_residual(ksp))
 
     def _beyond(self, iterations: int) -> bool:
         return not self._decision.least <= iterations <= self._decision.most
@@ -176,6 +177,10 @@ class Rescue:
         if not measured or before is None or self._decision.omega == self.safe:
             return False
         return log10(max(before, _TINY)) - log10(max(x.norm(), _TINY)) > FAILS
+
+    def _turns_lenient(self, ksp: Any, decision: Decision) -> bool:
+        """Whether the next matrix may turn the test of the decision's ω lenient, as one that isn't symmetric may."""
+        return self._measures(ksp) and (decision.skewed > 0.0 or ksp.getType() not in position.DEFINITE)
 
     def _measures(self, ksp: Any) -> bool:
         """Whether the first residual is M⁻¹r."""

@@ -29,8 +29,8 @@ class Decision(NamedTuple):
         log10 of the safe ω's ‖b − Ax‖/‖b‖ over its own test's residual; NaN where that isn't known.
     least, most : float
         Iterations below and above which the answer is put to the test although that wasn't planned.
-    turns : float
-        Whether the next matrix may turn the test of this ω lenient, as one that isn't symmetric may.
+    skewed : float
+        Whether the matrix isn't symmetric.
     stopped : float
         Whether learning has stopped for good.
     """
@@ -45,7 +45,7 @@ class Decision(NamedTuple):
     true_level: float = nan
     least: float = 0.0
     most: float = inf
-    turns: float = 0.0
+    skewed: float = 0.0
     stopped: float = 0.0
 
 

@@ -100,7 +100,7 @@ class Session:
         audit = asked is not None and asked.explored
         as_asked = asked is not None and omega == asked.omega and not audit
         self.books.why = "chosen" if as_asked else "short" if asked is None and self.baseline.tiny else "other"
-        turns = measured and matrix is not None and matrix.skew != 0.0
+        skewed = matrix is not None and matrix.skew != 0.0
         willing = (few > 0.0 or as_asked) and not check and learner.repeatable
         repeats = FOR_GOOD if alone and not (learner.learns or self.log.observed) else self.repeats.plan(
             omega, nonzeros, willing, audit, few,
@@ -112,7 +112,7 @@ class Session:
         standing.decision = Decision(
             omega, self.vetoes.remedy(), float(check), *standing.tightening(omega), repeats,
             self.baseline.limit(lambda: learner.harder(context))
-            if learner.learns and omega != self.settings.omega else 0.0, self.accuracy.level, turns=float(turns),
+            if learner.learns and omega != self.settings.omega else 0.0, self.accuracy.level, skewed=float(skewed),
         )  # fmt: skip
         return standing.decision
 
