@@ -16,6 +16,7 @@ from sorlearn.tuning.repeat import (
     MOST_WARM_UP,
     NONZERO,
     UNLIKE,
+    WARY,
     WIDEST,
     Repeats,
 )
@@ -216,6 +217,23 @@ def test_an_omega_that_cannot_follow_the_matrix_stands_for_fewer_solves():
         assert repeats.stands()
         repeats.repeated()
     assert not repeats.stands() and repeats.left > 0
+
+
+@pytest.mark.parametrize(("iterations", "strange"), [(13, False), (14, True), (9, False), (7, True)])
+def test_after_a_strange_solve_every_matrix_that_omega_cannot_follow_is_decided_for_a_while(iterations, strange):
+    """Its matrix is another kind's, among others that are alike; the decision is taken for no longer than before."""
+    repeats, waits = steady(), []
+    for _ in range(2):
+        repeats.plan(1.5, SMALL, True)
+        repeats.decided(10, 1.0)
+        stretch = repeats.stretch
+        repeats.end(iterations)
+        waits.append(0)
+        while repeats.plan(1.5, SMALL, True) and not repeats.stands():
+            repeats.decided(10, 1.0)
+            waits[-1] += 1
+            assert waits[-1] > 1 or repeats.stretch == (0.5 * stretch if strange else stretch)
+    assert waits == ([WARY, 2 * WARY] if strange else [0, 0])
 
 
 def test_state_round_trip():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import exp, inf, isfinite, log2
+from math import exp, inf, isfinite, log, log2
 from typing import Any
 
 from .bins import u_of
@@ -26,6 +26,9 @@ FOR_GOOD = 10**9
 IDLE, WHILE_IDLE = 8, 64
 #: Repeats on matrices that change where ω can't follow them: where solves are very short, it needn't at once.
 BLIND = 16
+#: Log of a change of the iterations from which on a solve is strange: the matrix is another kind's.  Decisions for
+#: which none may stand where ω can't follow the matrix after a strange one has ended it, for a start.
+STRANGE, WARY = 0.25, 16
 #: Change of log(2/ω − 1) from where a decision has followed the matrix to the next one with which solves may repeat it
 #: longer, and beyond which they may not as long.
 ALIKE, STEADY = 0.05, 0.25
@@ -71,6 +74,7 @@ class Repeats:
         self.stretch, self.u, self.mean_iterations, self.cost = 1.0, 0.0, 0.0, 0.0
         self.dearness, self.measured = 1.0, 0.0
         self.width, self.ended = UNLIKE, False
+        self._strange, self._wary, self._backoff = False, 0, WARY
 
     def moved(self, omega: float) -> None:
         """The last decision has followed the matrix to this ω; an audit leads nowhere."""
@@ -96,7 +100,7 @@ class Repeats:
             return 0
         u, price = u_of(omega), self.dearness * DECISION / solve
         moved, self.u = abs(u - self.u), u
-        self.alike = moved < ALIKE or excess() < min(SAME, LOST * price / self.stretch)
+        self.alike = not self._strange and (moved < ALIKE or excess() < min(SAME, LOST * price / self.stretch))
         if self.ended:
             self.width = min((2.0 if self.alike else 0.5) * self.width, price, WIDEST)
             self.width = max(self.width, UNLIKE)
@@ -104,10 +108,11 @@ class Repeats:
             self.stretch = min((2.0 if few else 1.5) * self.stretch, LONGEST)
         elif self.ended or moved > STEADY:
             self.stretch = max(0.5 * self.stretch, 1.0)
-        self.ended = False
+        self.ended = self._strange = False
         if willing:
             self.left = min(max(int(price / SHARE), FEW * (solve < SHORT)), int(self.stretch) - 1)
-            self.patience = 0 if few else max(self.left - BLIND, 0)
+            self.patience = self.left if self._wary else 0 if few else max(self.left - BLIND, 0)
+            self._wary -= self._wary > 0
         return self.left
 
     @property
@@ -188,7 +193,11 @@ class Repeats:
     def end(self, iterations: int) -> None:
         """A solve repeated the decision and was unlike, or failed; the next decision may be as much dearer."""
         self.solves += 1
-        self.cost *= (iterations + 1.0) / (0.5 * (self.least + self.most) + 1.0)
+        change = (iterations + 1.0) / (0.5 * (self.least + self.most) + 1.0)
+        self._strange = abs(log(change)) > STRANGE
+        if self._strange and self.stands():
+            self._wary, self._backoff = self._backoff, min(2 * self._backoff, LONGEST)
+        self.cost *= change
         self.left, self.ended = 0, True
 
     def stands(self) -> bool:
