@@ -122,6 +122,12 @@ def test_an_omega_that_loses_two_decades_is_dropped(relative, true, dropped):
     assert seen((1.9, last)).hopeless(1.9, last) is dropped
 
 
+def test_what_is_forgotten_is_measured_again():
+    accuracy = seen((1.9, verdict(5.0)), (1.2, verdict(0.1)))
+    accuracy.forget(1.9)
+    assert not accuracy.hopeless(1.9, verdict(0.1)) and accuracy.due(1.9)
+
+
 def test_the_first_solve_of_every_omega_is_measured():
     accuracy = seen()
     assert accuracy.due(1.6)

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from sorlearn.tuning.bins import bin_of, omega_of
-from sorlearn.tuning.vetoes import LONGEST_WAIT, Vetoes
+from sorlearn.tuning.vetoes import DROPPED, LONGEST_WAIT, Vetoes
 
 
 def after(*failures, safe=1.0):
@@ -34,10 +34,42 @@ def test_what_failed_is_left_alone_but_never_the_safe_omega(failures, omega, all
     assert after(*failures).allows(omega) is allowed
 
 
-def test_an_omega_can_be_dropped_without_a_failure():
-    vetoes = Vetoes(1.0)
-    vetoes.ban(1.8)
-    assert not vetoes.allows(1.8) and vetoes.fallback() == 1.0
+def test_an_omega_is_dropped_for_a_while_and_longer_each_time():
+    """It answered much worse, which may have been the matrix."""
+    vetoes, lengths = Vetoes(1.0), []
+    for _ in range(8):
+        vetoes.drop(1.8)
+        assert vetoes.any and not vetoes.allows(1.8) and vetoes.allows(1.0)
+        lengths.append(0)
+        while not vetoes.allows(1.8):
+            lengths[-1] += 1
+            assert not vetoes.waiting()
+        assert not vetoes.any
+    assert lengths == [min(DROPPED * 2**k, LONGEST_WAIT) for k in range(8)]
+
+
+@pytest.mark.parametrize(("safe", "gone", "asked", "instead"), [
+    (1.0, [1.8], 1.8, -2),  # bins towards the safe one
+    (1.0, [1.8, 1.75], 1.8, -5),
+    (1.9, [1.5], 1.5, 2),
+    (1.0, [1.05, 1.15], 1.1, None),  # there is none in between
+])  # fmt: skip
+def test_in_place_of_what_is_dropped_comes_the_next_one_towards_the_safe_omega(safe, gone, asked, instead):
+    vetoes = Vetoes(safe)
+    for omega in gone:
+        vetoes.drop(omega)
+    found = vetoes.instead(asked)
+    assert vetoes.allows(found)
+    assert found == (safe if instead is None else omega_of(bin_of(asked) + instead))
+
+
+def test_in_place_of_what_failed_comes_the_fallback():
+    vetoes = after((1.9, 1.0))
+    assert vetoes.instead(1.9) == 1.0
+    vetoes.drop(1.5)
+    assert vetoes.instead(1.5) != 1.0
+    vetoes.failed(1.0, 1.3)
+    assert vetoes.instead(1.5) == vetoes.fallback()
 
 
 def worked(vetoes, *losses):
@@ -97,13 +129,22 @@ def test_the_learner_hears_what_was_played_or_what_the_failure_cost():
 
 def test_state_round_trip():
     vetoes, again = worked(after((1.9, 1.0), (1.0, 0.0)), (1.4, 2.0)), Vetoes(1.0)
+    vetoes.drop(1.7)
     again.restore(vetoes.state())
     assert [again.allows(omega_of(i)) for i in range(71)] == [vetoes.allows(omega_of(i)) for i in range(71)]
     assert again.fallback() == vetoes.fallback() != 1.0
     assert waits(again) == waits(vetoes) == 1
 
 
-@pytest.mark.parametrize("damage", [{"banned": [1.0]}, {"best_loss": "x"}, {"wait": None}])
+def test_a_state_of_before_there_was_dropping_is_one():
+    old = after((1.9, 1.0)).state()
+    del old["dropped"], old["longer"]
+    again = Vetoes(1.0)
+    again.restore(old)
+    assert not again.allows(1.9) and again.allows(1.7)
+
+
+@pytest.mark.parametrize("damage", [{"banned": [1.0]}, {"dropped": [1.0]}, {"best_loss": "x"}, {"wait": None}])
 def test_damaged_state_is_refused(damage):
     with pytest.raises((KeyError, TypeError, ValueError)):
         Vetoes(1.0).restore({**Vetoes(1.0).state(), **damage})

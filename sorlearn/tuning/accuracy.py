@@ -182,6 +182,10 @@ class Accuracy:
             lacked = verdict.lacks + tightened - max(relative, 0.0)  # tightened by the mean alone
             self.reserve = max(FADING * self.reserve, min(lacked, OUTLIER) - FAILS)
 
+    def forget(self, omega: float) -> None:
+        """What was measured at this ω counts no more."""
+        self.checks[bin_of(omega)] = 0.0
+
     def hopeless(self, omega: float, verdict: Verdict) -> bool:
         """Whether this ω should be dropped: so many digits are lost at it this time, or would have to be asked for."""
         dropped = self._safe not in (-1, bin_of(omega))

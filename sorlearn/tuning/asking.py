@@ -23,7 +23,7 @@ def ask(
         return omega_safe, None if baseline.tiny else learner.safe(context)
     asked = learner.choose(context)
     if not vetoes.allows(asked.omega):
-        return vetoes.fallback(), asked
+        return vetoes.instead(asked.omega), asked
     dearer = pricing.dearer(asked.omega, omega_safe) if learner.smooth else 1.0
     if dearer > 1.0 and 1.0 + learner.excess(omega_safe, asked) < dearer:
         safe = learner.safe(context)

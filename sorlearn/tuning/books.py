@@ -44,7 +44,8 @@ class Books:
         if outcome.verdict is not None:
             self._accuracy.note(omega, outcome.verdict, decision.tighten, decision.check > 0.0)
             if self._accuracy.hopeless(omega, outcome.verdict):
-                self._vetoes.ban(omega)
+                self._vetoes.drop(omega)
+                self._accuracy.forget(omega)
         if outcome.failed:
             self._vetoes.failed(omega, outcome.worked)
         else:

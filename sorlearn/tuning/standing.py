@@ -102,4 +102,4 @@ class Standing:
         """Values of log(2/ω − 1) for which the other numbers of the decision hold, and no veto."""
         if not self._vetoes.allows(self.decision.omega):
             return inf, -inf
-        return range_of(bin_of(self.decision.omega)) if self.measured or self._vetoes.banned.any() else (-inf, inf)
+        return range_of(bin_of(self.decision.omega)) if self.measured or self._vetoes.any else (-inf, inf)

@@ -10,10 +10,15 @@ from .bins import BINS, bin_of, omega_of
 
 #: Most solves to wait after a failure that nothing could repair.
 LONGEST_WAIT = 1024
+#: Decisions for which an ω is dropped that answered much worse; twice as many each time.
+DROPPED = 32
 
 
 class Vetoes:
     """Bans around ω's that failed, the ω to fall back to, and waiting where nothing helps; constant memory.
+
+    What failed is banned for good; what answered much worse than the safe ω is dropped for a while, as that may have
+    been the matrix.
 
     Parameters
     ----------
@@ -24,6 +29,7 @@ class Vetoes:
     def __init__(self, omega_safe: float) -> None:
         self.omega_safe = omega_safe
         self.banned = np.zeros(BINS)
+        self.dropped, self.longer = np.zeros(BINS), np.full(BINS, float(DROPPED))  # decisions; those of the next time
         self.best_loss = np.zeros(BINS)  # running mean of the losses of an ω; 0 where it hasn't worked
         self.failed_loss = np.zeros(BINS)  # the worst that an ω has cost by failing
         self.safe_fails = self.doubted = False
@@ -32,13 +38,36 @@ class Vetoes:
 
     def allows(self, omega: float) -> bool:
         """Whether this ω may be played: the safe one, and what hasn't failed nor answered much worse."""
-        return omega == self.omega_safe or not self.banned[bin_of(omega)]
+        i = bin_of(omega)
+        return omega == self.omega_safe or not (self.banned[i] or self.dropped[i])
+
+    @property
+    def any(self) -> bool:
+        """Whether there is something that it doesn't allow."""
+        return bool(self.banned.any() or self.dropped.any())
 
     def ban(self, omega: float) -> None:
         """Leave this ω and its neighbours alone from now on; never the safe one."""
-        i = bin_of(omega)
-        self.banned[max(i - 1, 0) : i + 2] = 1.0
+        self.banned[_near(omega)] = 1.0
         self.banned[bin_of(self.omega_safe)] = 0.0
+
+    def drop(self, omega: float) -> None:
+        """Leave this ω and its neighbours alone for a while; never the safe one."""
+        near = _near(omega)
+        self.dropped[near] = longest = self.longer[bin_of(omega)]
+        self.longer[near] = min(2.0 * longest, LONGEST_WAIT)
+        self.dropped[bin_of(self.omega_safe)] = 0.0
+
+    def instead(self, omega: float) -> float:
+        """What is played in place of an ω that isn't allowed: the next one that is, on the way to the safe one.
+
+        For one that failed the safe one itself, or what worked best.
+        """
+        i, safe = bin_of(omega), bin_of(self.omega_safe)
+        if self.banned[i] or self.safe_fails or self.doubted:
+            return self.fallback()
+        way = range(i, safe, 1 if safe > i else -1)
+        return next((omega_of(k) for k in way if not (self.banned[k] or self.dropped[k])), self.omega_safe)
 
     def fallback(self) -> float:
         """The safe ω or, where that has failed or may fail, the one that worked best."""
@@ -54,7 +83,9 @@ class Vetoes:
         return self.omega_safe if self.wait > 0 else self.fallback()
 
     def waiting(self) -> bool:
-        """Whether the coming solve is no trial, because a failure could not be repaired; counts."""
+        """Whether the coming solve is no trial, because a failure could not be repaired; counts, to be asked once."""
+        if self.dropped.any():
+            self.dropped -= self.dropped > 0.0
         waits = self.wait > 0
         self.wait -= waits
         return waits
@@ -91,15 +122,21 @@ class Vetoes:
 
     def state(self) -> dict[str, Any]:
         """Plain arrays and numbers."""
-        names = ("banned", "best_loss", "failed_loss", "safe_fails", "doubted", "wait", "backoff")
+        names = ("banned", "dropped", "longer", "best_loss", "failed_loss", "safe_fails", "doubted", "wait", "backoff")
         return {name: getattr(self, name) for name in names}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `state` returned; raises KeyError, TypeError or ValueError for anything else."""
-        for name in ("banned", "best_loss", "failed_loss"):
-            mine, values = getattr(self, name), np.array(state[name], float)
+        for name in ("banned", "dropped", "longer", "best_loss", "failed_loss"):
+            mine = getattr(self, name)
+            values = np.array(state.get(name, mine) if name in ("dropped", "longer") else state[name], float)
             if values.shape != mine.shape or not np.all(np.isfinite(values)):
                 raise ValueError(f"{name} has another shape or isn't finite")
             mine[:] = values
         self.safe_fails, self.doubted = bool(state["safe_fails"]), bool(state.get("doubted"))
         self.wait, self.backoff = int(state["wait"]), int(state["backoff"])
+
+
+def _near(omega: float) -> slice:
+    i = bin_of(omega)
+    return slice(max(i - 1, 0), i + 2)
