@@ -98,7 +98,7 @@ def test_a_smooth_model_is_told_no_prices(cost, smooth, told, monkeypatch):
     monkeypatch.setattr(Opinion, "smooth", smooth)
     pricing = priced(cost)
     pricing.inodes = True
-    assert pricing.told(Opinion(), 1.6, 3.0) == pytest.approx(told) and pricing.told(Opinion(), 1.0, 3.0) == 3.0
+    assert pricing.told(Opinion(), 1.6, 3.0, 9) == pytest.approx(told) and pricing.told(Opinion(), 1.0, 3.0, 9) == 3.0
 
 
 @pytest.mark.parametrize(("excess", "inodes", "omega"), [(0.2, True, 1.0), (0.6, True, 1.6), (-0.2, False, 1.6)])
@@ -128,11 +128,11 @@ def test_a_cost_that_is_no_number_is_an_error():
 
 def test_prices_survive_a_restart_and_damage_is_refused():
     pricing, again = priced("time"), Pricing("time")
-    pricing.told(Opinion(), 1.0, 3.0)
+    pricing.told(Opinion(), 1.0, 3.0, 9)
     again.restore(pricing.state())
     again.inodes = True
     assert again.of(1.6) == 1.5
-    assert again.told(Opinion(), 1.0, 1e9) == pricing.told(Opinion(), 1.0, 1e9) < 1e9
+    assert again.told(Opinion(), 1.0, 1e9, 9) == pricing.told(Opinion(), 1.0, 1e9, 9) < 1e9
     for damage in ({"least": [1.0]}, {"least": [-1.0, 1.0]}, {"least": [float("nan"), 1.0]}, {"solves": "x"},
                    {"median": -1.0}, {"median": float("inf")}):  # fmt: skip
         with pytest.raises((KeyError, TypeError, ValueError)):
@@ -143,5 +143,11 @@ def test_prices_survive_a_restart_and_damage_is_refused():
 def test_an_outlier_of_the_clock_counts_for_little(usual, factor):
     steady = Steady()
     for _ in range(20):
-        steady(usual)
-    assert steady(usual * factor) <= 1.1 * steady.factor * usual
+        steady(usual, 9)
+    assert steady(usual * factor, 9) <= 1.1 * steady.factor * usual
+
+
+def test_a_solve_with_more_iterations_is_no_outlier():
+    steady = Steady()
+    for _ in range(50):
+        assert [steady(2e-6 * (count + 1), count) for count in (3, 50, 20)] == pytest.approx([8e-6, 102e-6, 42e-6])

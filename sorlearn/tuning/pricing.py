@@ -55,7 +55,7 @@ class Price:
 
 
 class Steady:
-    """Keeps the clock's accidents from the learner: what exceeds `factor` × the running median is cut there.
+    """Keeps the clock's accidents from the learner: an iteration beyond `factor` × the running median is cut there.
 
     A page fault, a swapped-out rank or a first call that warms caches says nothing about ω.  The median is
     followed by steps of 10 %, in constant memory.
@@ -65,13 +65,14 @@ class Steady:
         self.factor = factor
         self.median = 0.0
 
-    def __call__(self, loss: float) -> float:
-        """The loss, cut; raises nothing."""
+    def __call__(self, loss: float, iterations: int) -> float:
+        """The loss of a solve with so many iterations, cut; raises nothing."""
+        each = loss / (iterations + 1)
         if not self.median:
-            self.median = loss
-        cut = min(loss, self.factor * self.median)
-        self.median *= 1.1 if loss > self.median else 1 / 1.1
-        return cut
+            self.median = each
+        cut = min(each, self.factor * self.median)
+        self.median *= 1.1 if each > self.median else 1 / 1.1
+        return cut * (iterations + 1)
 
 
 class Pricing:
@@ -109,9 +110,9 @@ class Pricing:
             raise ValueError(f"cost {loss} of a solve with omega = {decision.omega:g}")
         return loss
 
-    def told(self, learner: Learner, omega: float, loss: float) -> float:
+    def told(self, learner: Learner, omega: float, loss: float, iterations: int) -> float:
         """What the learner is told of a loss: where its costs are smooth, as if kernels were alike."""
-        return self._smoothed(learner, omega, self._steady(loss) if self._cost == "time" else loss)
+        return self._smoothed(learner, omega, self._steady(loss, iterations) if self._cost == "time" else loss)
 
     def _smoothed(self, learner: Learner, omega: float, loss: float) -> float:
         return loss / self.dearer(omega, 1.0) if learner.smooth else loss

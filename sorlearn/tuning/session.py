@@ -132,7 +132,7 @@ class Session:
         self.books.ratio = self.pricing.at_safe(self.learner, asked, loss) if asked and asked.omega == omega else None
         self.books.enter(self.standing.decision, solve)
         if asked is not None and outcome.tells and not self.baseline.tiny:
-            told = self.pricing.told(self.learner, omega, loss)
+            told = self.pricing.told(self.learner, omega, loss, outcome.iterations)
             self.learner.update(asked, self.vetoes.charge(asked.omega, omega, told))
         own = 0.0 if outcome.verdict or outcome.rescued else solve.own + perf_counter() - began
         self.repeats.decided(outcome.iterations, loss, own, solve.seconds)
