@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from itertools import cycle, repeat
+from math import exp
 from typing import NamedTuple
 
 import numpy as np
@@ -58,6 +59,8 @@ class Kind(NamedTuple):
 CONSTANT = Kind([(20.0, 0.0)])
 NEWTON = Kind([(10.0 ** rng.uniform(-1.0, 2.5), 0.0) for _ in range(150)])
 JUMPS = Kind([(s, 0.0) for s in (100.0, 1.0, 1000.0, 0.3) for _ in range(40)])
+TURNS = Kind([(0.1, 0.0), (1000.0, 0.0)], solves=300)
+UNLIKE = Kind([(10.0 ** (2.0 * np.sin(t * t)), 0.0) for t in range(300)], solves=300)
 EASY = Kind([(0.05, 0.0)], solves=200)
 CONVECTION = Kind([(10.0 ** (1.0 + np.sin(t / 12.0)), 20.0 + 15.0 * np.sin(t / 7.0)) for t in range(150)], "gmres")
 PAUSES = Kind([(20.0 * (1.1 + np.sin(t / 20.0)), 0.0) for t in range(240)], solves=240, zero=2)
@@ -83,6 +86,8 @@ RUNS = {
     "convection_guarded": (CONVECTION, GUARDED),
     "pauses_guarded": (PAUSES, GUARDED),
     "tiny_guarded": (TINY, GUARDED),
+    "turns_guarded": (TURNS, GUARDED),
+    "unlike_guarded": (UNLIKE, GUARDED),
 }
 
 
@@ -223,10 +228,10 @@ def test_what_sorlearn_took_itself_has_learning_and_writing_in_it(monkeypatch):
 
 
 def account(solves, *, strict=False):
-    """Of solves (iterations, safe, ratio), and the digits asked for where they differ."""
+    """Of solves (iterations, safe, ratio), and the digits asked for where they differ, all drawn if `strict`."""
     found = Comparison(at_random=strict)
     for count, safe, ratio, *digits in solves:
-        found.enter(count, safe, ratio, 1, *digits)
+        found.enter(count, safe, ratio, 1, *digits, audit=strict and safe)
     return found
 
 
@@ -355,3 +360,15 @@ def test_an_account_of_nothing_adds_nothing():
 
 def test_safe_solves_alone_save_nothing():
     assert account([SAFE] * 10).savings() == (0.0, 0.0)
+
+
+def test_safe_solves_that_were_not_drawn_are_compared_with_nothing():
+    """A learner plays safe where matrices are easy; what is drawn is compared with what was predicted for itself."""
+    found = Comparison(at_random=True)
+    for _ in range(30):
+        found.enter(9.0, False, 2.0)
+        found.enter(1.0, True, 1.0)
+    assert found.weight == 0.0 and found.savings()[0] == pytest.approx(0.5)
+    for _ in range(200):
+        found.enter(19.0, True, 0.8, audit=True)
+    assert exp(found.bias) == pytest.approx(1.25)

@@ -69,6 +69,9 @@ class Baseline(Remembers):
         "predicts", "streak", "pending", "missed",
     )  # fmt: skip
 
+    #: Whether what was decided last is an audit that was drawn.
+    at_random = False
+
     def __init__(self) -> None:
         self.solves = self.audits = self.evidence = self.since = 0
         self.spent = self.estimate = 0.0

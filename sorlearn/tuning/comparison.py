@@ -30,12 +30,14 @@ class Comparison:
 
     That is known of safe solves, and predicted for the others: by the learner's model where it has one, else they are
     taken to be alike.  Where a safe solve and another follow one another, the two tell how far the prediction is off;
-    such pairs weigh as much as they cost, for the total is what is asked for.
+    such pairs weigh as much as they cost, for the total is what is asked for.  Where safe solves are drawn at random
+    and there is a model, what it has predicted for one makes a pair with that solve itself.
 
     Parameters
     ----------
     at_random : bool
-        Whether safe solves are drawn at random.
+        Whether some safe solves are drawn at random: then these alone make pairs, for a learner plays safe where
+        matrices are easy.
     """
 
     def __init__(self, at_random: bool = False) -> None:
@@ -49,11 +51,17 @@ class Comparison:
         self._last: tuple[float, bool] | None = None  # cost at the safe ω of the solve before, and whether it was safe
 
     def enter(
-        self, iterations: float, safe: bool, ratio: float | None, solves: int = 1, digits: float | None = 0.0
-    ) -> None:
+        self, iterations: float, safe: bool, ratio: float | None, solves: int = 1, digits: float | None = 0.0,
+        audit: bool = False,
+    ) -> None:  # fmt: skip
         """A solve took so many, or several did so on average; `ratio` as in `Baseline.enter`.
 
-        So many decimal digits were asked for, which isn't known (None) where it began from a guess.
+        Parameters
+        ----------
+        digits : float or None
+            Decimal digits that were asked for, which isn't known where it began from a guess.
+        audit : bool
+            Whether it was drawn at random to know what the safe ω takes.
         """
         at_safe = iterations if safe else self._at_safe(iterations + 1.0, ratio) - 1.0
         if safe:
@@ -67,6 +75,11 @@ class Comparison:
             self.others += solves * iterations
             self.foreseen += solves * at_safe
             self.modelled = self.modelled or ratio is not None
+        if safe and self.at_random and (ratio is not None or not audit):
+            if audit and ratio is not None:
+                self._pair(-log(ratio), iterations + 1.0)
+            self._last = None
+            return
         if self._last is not None and safe != self._last[1]:
             seen, told = (at_safe + 1.0, self._last[0]) if safe else (self._last[0], at_safe + 1.0)
             self._pair(log(seen / told), sqrt(seen * told))

@@ -53,8 +53,12 @@ class Review:
         """Of an iteration at another ω than 1."""
         return self._pricing.elsewhere
 
-    def enter(self, decision: Decision, solve: Solve, ratio: float | None, solves: int = 1, why: str = "") -> None:
-        """A solve, or several together, came of this decision; `ratio` as in `Baseline.enter`, `why` in `Books`."""
+    def enter(self, decision: Decision, solve: Solve, ratio: float | None, solves: int = 1, why: str = "",
+              audit: bool = False) -> None:  # fmt: skip
+        """A solve, or several together, came of this decision; `ratio` as in `Baseline.enter`, `why` in `Books`.
+
+        `audit` if it was drawn at random to know what the safe ω takes.
+        """
         safe, outcome = decision.omega == self._settings.omega, solve.outcome
         if solve.before:
             self._digits = log10(solve.before / solve.target) - decision.tighten if solve.target else None
@@ -62,7 +66,7 @@ class Review:
             known = safe or outcome.worked in (0.0, self._settings.omega)
             self.comparison.enter_failed(outcome.iterations, outcome.alone, known)
         else:
-            self.comparison.enter(outcome.iterations / solves, safe, ratio, solves, self._digits)
+            self.comparison.enter(outcome.iterations / solves, safe, ratio, solves, self._digits, audit)
         self.tally.count(outcome, solve.seconds, decision.tighten, safe, solves)
         if safe and why:
             setattr(self.tally, why, getattr(self.tally, why) + solves)

@@ -52,6 +52,11 @@ class Strict(Baseline):
         self.ahead, self.drawn = 0, 0.0  # solves until the audit that is drawn, 0 where none is; its probability
 
     @property
+    def at_random(self) -> bool:  # type: ignore[override]
+        """See `Baseline.at_random`."""
+        return 0.0 < self.probability < 1.0
+
+    @property
     def few(self) -> float:
         """See `Baseline.few`."""
         return TINY - 1.0
