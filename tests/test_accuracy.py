@@ -120,7 +120,7 @@ def test_an_answer_that_passed_a_lenient_test_is_looked_at_though_its_omega_is_k
 @pytest.mark.parallel(1, 2)
 @pytest.mark.skipif(not fast.library(), reason="solves go by without Python with the C file only")
 @pytest.mark.parametrize(("ksp_type", "wind", "digits"), [
-    ("cg", 0.0, 0.0), ("cg", 0.1, FAILS), ("gmres", 0.0, FAILS), ("gmres", 0.1, FAILS),
+    ("cg", 0.0, 0.0), ("gmres", 0.0, FAILS), ("gmres", 0.1, FAILS),
 ])  # fmt: skip
 def test_solves_that_repeat_a_decision_are_looked_at_as_well_where_a_matrix_may_turn_tests_lenient(
     ksp_type, wind, digits
@@ -132,10 +132,8 @@ def test_solves_that_repeat_a_decision_are_looked_at_as_well_where_a_matrix_may_
     tuner.wanted = 1.3
     state, unlike = tuner._unattended.state, tuner._rescue.unlike
     tuner._rescue.unlike = lambda *arguments: heard.append(unlike(*arguments)) or heard[-1]
-    seed = 0
-    while seed < 200 or not state.left and seed < 400:
+    for seed in range(200):
         ksp.solve(*random_rhs(A, seed))
-        seed += 1
     assert state.left > 0 and state.easy == digits
     heard.clear()
     state.least, state.most, state.easy = 0.0, 1e3, -10.0 if digits else 0.0  # as if every first residual were long
