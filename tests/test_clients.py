@@ -101,3 +101,26 @@ def test_nothing_left_in_the_options_database(compiled):
     heat = compiled(ROOT / "demos/c/heat.c")
     output = run(2, heat, "-ts_max_steps", "5", "-options_left", options=FLAGS).stdout
     assert "There are no unused options" in output
+
+
+ARMS = "-python -ksp_type python -ksp_python_type sorlearn.KSP -sorlearn_arms sor,icc"
+NAMES = {
+    "journal": f"{FLAGS} -pc_sorlearn_journal",
+    "state": f"{FLAGS} -pc_sorlearn_save",
+    "Lag's journal": "-python -pc_type python -pc_python_type sorlearn.Lag -lag_pc_type icc -lag_journal",
+    "arms' journal": f"{ARMS} -sorlearn_arms_journal",
+    "arms' state": f"{ARMS} -sorlearn_arms_save",
+}
+
+
+@pytest.mark.parametrize("options", NAMES.values(), ids=NAMES)
+def test_names_of_files_are_what_was_given_in_every_locale(compiled, tmp_path, options):
+    """The Python inside an application takes ASCII alone in the C locale, as batch jobs have it."""
+    heat, path = compiled(ROOT / "demos/c/heat.c"), tmp_path / "zurück.json"
+    done = run(1, heat, "-da_grid_x", 20, "-da_grid_y", 20, "-ts_max_steps", 20, options=f"{options} {path}",
+               env={"LC_ALL": "C"}, cwd=tmp_path)  # fmt: skip
+    assert done.stderr == "" and path.stat().st_size > 100
+    if "save" in options:
+        again = run(1, heat, "-da_grid_x", 20, "-da_grid_y", 20, "-ts_max_steps", 20, cwd=tmp_path,
+                    options=f"{options.replace('_save', '_load')} {path}", env={"LC_ALL": "C"})  # fmt: skip
+        assert again.stderr == ""

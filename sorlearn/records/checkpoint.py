@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import StateError
+from .paths import encoded
 
 SCHEMA = 1
 #: Bytes of the largest file that is read: a solver's state takes some tens of kilobytes.
@@ -52,12 +53,12 @@ def read(path: str) -> dict[str, Any]:
 
 def _text(path: str) -> str:
     """What a file holds; devices and pipes, which may have no end, aren't opened."""
-    status = os.stat(path)
+    status = os.stat(encoded(path))
     if not stat.S_ISREG(status.st_mode):
         raise StateError(f"{path}: not a regular file")
     if status.st_size > LARGEST:
         raise StateError(f"{path}: {status.st_size} bytes, too large for a state that sorlearn saved")
-    with open(path, encoding="utf-8") as file:
+    with open(encoded(path), encoding="utf-8") as file:
         return file.read()
 
 
@@ -85,17 +86,17 @@ def save(path: str, name: str, state: dict[str, Any]) -> None:
     StateError
         If there is something already and it isn't a state of this schema; it is then untouched, too.
     """
-    solvers = read(path) if os.path.exists(path) else {}
-    path = os.path.realpath(path)
+    solvers = read(path) if os.path.exists(encoded(path)) else {}
+    place = os.path.realpath(encoded(path))
     text = json.dumps({"schema": SCHEMA, "solvers": {**solvers, name: state}}, default=_plain)
-    folder = os.path.dirname(path) or "."
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=os.path.basename(path) + ".")
+    folder, base = os.path.split(place)
+    handle, temporary = tempfile.mkstemp(dir=folder, prefix=base + b".")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary, place)
     except BaseException:  # a kill of the run, too, leaves nothing half-written; raised again
         os.unlink(temporary)
         raise

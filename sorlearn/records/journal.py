@@ -13,6 +13,7 @@ from math import isfinite
 from typing import Any, Callable, TextIO
 
 from . import told
+from .paths import encoded
 
 SCHEMA = 1
 #: Of lines that also name an arm, and whose omega may be null.
@@ -77,7 +78,7 @@ class Journal:
 
     def _append(self, record: Any) -> None:
         if self.path not in _open:
-            _open[self.path] = open(self.path, "a", buffering=1, encoding="utf-8")
+            _open[self.path] = open(encoded(self.path), "a", buffering=1, encoding="utf-8")
             if _is_torn(self.path):
                 _open[self.path].write("\n")
         _open[self.path].write(self._line(self.name, record) + "\n")
@@ -86,8 +87,8 @@ class Journal:
 def _is_torn(path: str) -> bool:
     """Whether the last line lacks its end, as where a run was killed or the disk was full."""
     with suppress(OSError):
-        if os.path.isfile(path) and os.path.getsize(path):
-            with open(path, "rb") as file:
+        if os.path.isfile(encoded(path)) and os.path.getsize(encoded(path)):
+            with open(encoded(path), "rb") as file:
                 file.seek(-1, os.SEEK_END)
                 return file.read() != b"\n"
     return False
@@ -103,9 +104,9 @@ def read(path: str) -> list[dict[str, Any]]:
     ValueError
         Naming the line, if one that isn't torn isn't a journal's of this schema.
     """
-    if os.path.exists(path) and not os.path.isfile(path):
+    if os.path.exists(encoded(path)) and not os.path.isfile(encoded(path)):
         raise ValueError(f"{path}: not a regular file")  # a device may have no end
-    with open(path, encoding="utf-8", errors="replace") as file:
+    with open(encoded(path), encoding="utf-8", errors="replace") as file:
         lines = enumerate(file.read().split("\n")[:-1], 1)
         return [_entry(text, f"{path}, line {number}") for number, text in lines if not _is_stump(text)]
 
