@@ -238,8 +238,19 @@ def test_after_a_strange_solve_every_matrix_that_omega_cannot_follow_is_decided_
 
 def test_state_round_trip():
     repeats, again = steady(), Repeats()
+    repeats.end(30)
     again.restore(repeats.state())
+    assert again.wary == WARY
     assert decided(again, 20, omega=1.7) == decided(repeats, 20, omega=1.7)
+
+
+def test_a_state_of_before_there_was_anything_strange_is_one():
+    old = steady().state()
+    for name in ("strange", "wary", "backoff"):
+        del old[name]
+    again = Repeats()
+    again.restore(old)
+    assert again.plan(1.5, SMALL, True) > 0
 
 
 @pytest.mark.parametrize("damage", [{"left": "x"}, {"stretch": math.nan}, {"u": math.inf}, {"cost": None},

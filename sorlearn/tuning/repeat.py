@@ -60,12 +60,17 @@ class Repeats:
         What deciding takes over solving, in units of what DECISION, CALLBACK and NONZERO say: a power of two.
     width : float
         Relative change of the iterations, beyond one, that ends the repeats.
+    strange : bool
+        Whether the last solve that ended them was of another kind.
+    wary, backoff : int
+        Decisions for which none stands where ω can't follow the matrix, and those of the next time.
     """
 
     _REMEMBERED = (
         "left", "patience", "stretch", "u", "audit", "few", "alike", "mean_iterations", "least", "most", "cost",
-        "solves", "dearness", "measured", "measurements", "width", "ended",
+        "solves", "dearness", "measured", "measurements", "width", "ended", "strange", "wary", "backoff",
     )  # fmt: skip
+    _LATELY = ("strange", "wary", "backoff")  # which older states don't have
 
     def __init__(self) -> None:
         self.left = self.patience = self.solves = self.measurements = self.nonzeros = self.idle = 0
@@ -74,7 +79,7 @@ class Repeats:
         self.stretch, self.u, self.mean_iterations, self.cost = 1.0, 0.0, 0.0, 0.0
         self.dearness, self.measured = 1.0, 0.0
         self.width, self.ended = UNLIKE, False
-        self._strange, self._wary, self._backoff = False, 0, WARY
+        self.strange, self.wary, self.backoff = False, 0, WARY
 
     def moved(self, omega: float) -> None:
         """The last decision has followed the matrix to this ω; an audit leads nowhere."""
@@ -100,7 +105,7 @@ class Repeats:
             return 0
         u, price = u_of(omega), self.dearness * DECISION / solve
         moved, self.u = abs(u - self.u), u
-        self.alike = not self._strange and (moved < ALIKE or excess() < min(SAME, LOST * price / self.stretch))
+        self.alike = not self.strange and (moved < ALIKE or excess() < min(SAME, LOST * price / self.stretch))
         if self.ended:
             self.width = min((2.0 if self.alike else 0.5) * self.width, price, WIDEST)
             self.width = max(self.width, UNLIKE)
@@ -108,11 +113,11 @@ class Repeats:
             self.stretch = min((2.0 if few else 1.5) * self.stretch, LONGEST)
         elif self.ended or moved > STEADY:
             self.stretch = max(0.5 * self.stretch, 1.0)
-        self.ended = self._strange = False
+        self.ended = self.strange = False
         if willing:
             self.left = min(max(int(price / SHARE), FEW * (solve < SHORT)), int(self.stretch) - 1)
-            self.patience = self.left if self._wary else 0 if few else max(self.left - BLIND, 0)
-            self._wary -= self._wary > 0
+            self.patience = self.left if self.wary else 0 if few else max(self.left - BLIND, 0)
+            self.wary -= self.wary > 0
         return self.left
 
     @property
@@ -194,9 +199,9 @@ class Repeats:
         """A solve repeated the decision and was unlike, or failed; the next decision may be as much dearer."""
         self.solves += 1
         change = (iterations + 1.0) / (0.5 * (self.least + self.most) + 1.0)
-        self._strange = abs(log(change)) > STRANGE
-        if self._strange and self.stands():
-            self._wary, self._backoff = self._backoff, min(2 * self._backoff, LONGEST)
+        self.strange = abs(log(change)) > STRANGE
+        if self.strange and self.stands():
+            self.wary, self.backoff = self.backoff, min(2 * self.backoff, LONGEST)
         self.cost *= change
         self.left, self.ended = 0, True
 
@@ -211,7 +216,8 @@ class Repeats:
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `state` returned; raises KeyError, TypeError or ValueError for anything else."""
         for name in self._REMEMBERED:
-            value = type(getattr(self, name))(state[name])
+            mine = getattr(self, name)
+            value = type(mine)(state.get(name, mine) if name in self._LATELY else state[name])
             if not isfinite(value):
                 raise ValueError(f"{name} isn't finite")
             setattr(self, name, value)
