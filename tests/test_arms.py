@@ -17,6 +17,7 @@ from sorlearn.petsc.answers import Answers
 from sorlearn.petsc.arm import KeptArm
 from sorlearn.petsc.beforehand import factorisation
 from sorlearn.petsc.heard import Heard
+from sorlearn.petsc.ksp import KSP
 from sorlearn.tuning.record import MET
 
 # -- answers
@@ -496,3 +497,42 @@ def test_wrong_arms_are_named(given, says):
         with_arms(laplacian(8), given)
     text = str(caught.value) + str(caught.value.__cause__)
     assert "sorlearn_arms" in text and says in text
+
+
+# -- put in by code
+
+
+@pytest.mark.parallel(1, 2)
+@pytest.mark.parametrize("set_up", [False, True])
+def test_arms_of_a_context_that_was_put_in_by_code(set_up):
+    """Options are read in KSPSetUp, which goes on with the PC that the KSP had before, in newer PETScs."""
+    A, prefix = laplacian(N), new_prefix()
+    database = PETSc.Options(prefix)
+    for name, value in {"sorlearn_arms": "sor,blocks", "sorlearn_ksp_type": "cg", **BLOCKS}.items():
+        database[name] = value
+    ksp = PETSc.KSP().create(A.comm)
+    ksp.setOptionsPrefix(prefix)
+    ksp.setType("python")
+    ksp.setPythonContext(KSP())
+    ksp.setOperators(A)
+    if set_up:
+        ksp.setUp()
+    for seed in range(3):
+        solve(ksp, seed)
+        assert ksp.getConvergedReason() > 0
+    assert len(arms_of(ksp).all) == 2
+    ksp.destroy()
+
+
+@pytest.mark.parametrize("arms", [{"sorlearn_arms": "sor"}, {}])
+def test_what_is_said_of_arms_where_there_are_none(arms, capfd):
+    A, prefix = laplacian(N), new_prefix()
+    database = PETSc.Options(prefix)
+    flags = {"ksp_type": "python", "ksp_python_type": "sorlearn.KSP", "sorlearn_arms_summary": "", **arms}
+    for name, value in flags.items():
+        database[name] = value
+    ksp = from_options(A, prefix)
+    solve(ksp)
+    said = capfd.readouterr().err
+    assert f"-{prefix}sorlearn_arms_summary has no effect" in said and f"remedy: -{prefix}pc_sorlearn_summary" in said
+    ksp.destroy()

@@ -352,10 +352,26 @@ def test_registry_forgets_the_oldest_kinds():
 EXITS = {
     "module level": "",
     "never set up": "other = from_options(A, 'other_')",
+    "put in by code": "pc = PETSc.PC().create(); pc.setType('python'); pc.setPythonContext(sorlearn.PC())",
+    "another one": "pc = PETSc.PC().create(); pc.setType('python'); pc.setPythonType('sorlearn.Lag')",
+    "a solver": "other = PETSc.KSP().create(); other.setType('python'); other.setPythonContext(sorlearn.KSP())",
+    "a wrong option": """
+other = PETSc.KSP().create()
+PETSc.Options()["wrong_sorlearn_arms"] = "a,a"
+other.setOptionsPrefix("wrong_")
+other.setType("python")
+other.setPythonType("sorlearn.KSP")
+try:
+    other.setFromOptions()
+except (PETSc.Error, ValueError):
+    pass
+else:
+    sys.exit("not refused")
+""",
     "destroyed": "ksp.destroy()",
     "exit": "sys.exit(0)",
     "in a cycle": "cycle = [ksp, A]; cycle.append(cycle); del ksp",
-    "attached": "import sorlearn; tuner = sorlearn.attach(PETSc.KSP().create())",
+    "attached": "tuner = sorlearn.attach(PETSc.KSP().create())",
 }
 
 
@@ -368,6 +384,7 @@ import sys
 import petsc4py
 petsc4py.init(sys.argv)
 from petsc4py import PETSc
+import sorlearn
 sys.path.insert(0, {str(ROOT / "tests")!r})
 from systems import from_options, laplacian, random_rhs
 A = laplacian(8)

@@ -46,6 +46,15 @@ def enter(solver: Any, leave: Callable[[], None] | None = None) -> None:
     _register()
 
 
+def created(leave: str) -> Callable[[Any, Any], None]:
+    """The `create` of a context, which petsc4py calls when a solver gets it; `leave` names the method as in `enter`."""
+
+    def create(context: Any, solver: Any) -> None:
+        enter(solver, getattr(context, leave))
+
+    return create
+
+
 def leave(solver: Any) -> None:
     """This one isn't any more."""
     _alive.pop(solver.handle, None)

@@ -54,19 +54,25 @@ class KSP:
         self.seconds = 0.0
         self.heard = Heard()
         self._sor: Any = None
+        self._former: Any = None  # what was the KSP's PC before it had arms
         self._turns = Turns()
         self._transposed = False
+
+    create = alive.created("_leave")
 
     def setFromOptions(self, ksp: Any) -> None:
         """Create the inner KSP, or the arms, and the preconditioner.  Collective."""
         prefix = ksp.getOptionsPrefix() or ""
         settings = reading.settings(ksp.comm, prefix, PETSc.Options(prefix), {}, ArmSettings)
         self._let_go(ksp)
-        alive.enter(ksp, self._leave)
         if settings.arms not in (None, "sor"):
             self.arms = Arms(ksp, settings, self._pc_of_sor(ksp, prefix), self._turns)
             self.inner = self.arms.in_use.ksp
         else:
+            for name in ("monitor", "journal", "save", "load", "summary"):
+                if getattr(settings, f"arms_{name}"):
+                    say.once(ksp.comm, prefix, f"-{prefix}sorlearn_arms_{name} has no effect without arms beside sor; "
+                             f"remedy: -{prefix}pc_sorlearn_{name}")  # fmt: skip
             pc = ksp.getPC()
             if not (PETSc.Options(prefix).hasName("pc_type") or _tuner(pc)):
                 pc.setType("python")
@@ -104,7 +110,9 @@ class KSP:
         alive.enter(stand_in)
         ksp.setPC(stand_in)
         if pc is not self._sor:
-            pc.destroy()  # PETSc 3.18 would keep what only Python has let go of
+            if self._former is not None:
+                self._former.destroy()  # PETSc 3.18 would keep what only Python has let go of
+            self._former = pc  # a KSPSetUp that has led here may go on with it
         return self._sor
 
     def setUp(self, ksp: Any) -> None:
@@ -234,16 +242,17 @@ class KSP:
     def destroy(self, ksp: Any) -> None:
         """Destroy the inner KSP, or the arms."""
         self._let_go(ksp)
-        if self._sor is not None:
-            self._sor.destroy()
-            self._sor = None
+        alive.leave(ksp)
+        for pc in (self._sor, self._former):
+            if pc is not None:
+                pc.destroy()
+        self._sor = self._former = None
 
     def _leave(self) -> None:
         if self.arms is not None:
             self.arms.leave()
 
     def _let_go(self, ksp: Any) -> None:
-        alive.leave(ksp)
         self._turns.detach(ksp)
         delegate.stand_alone(ksp)
         if self.inner is not None:

@@ -84,9 +84,10 @@ class Lag:
 
     # -- life
 
+    create = alive.created("_leave")
+
     def setFromOptions(self, pc: Any) -> None:
         """Read and check the options.  Collective; raises OptionError on all ranks."""
-        alive.enter(pc, self._leave)
         self._read, self._prefix = True, pc.getOptionsPrefix() or ""
         database = PETSc.Options(self._prefix)
         settings = reading.settings(pc.comm, self._prefix, database, self.overrides, LagSettings)
@@ -115,7 +116,6 @@ class Lag:
         """There is a new matrix.  Collective."""
         if not self._read:
             self.setFromOptions(pc)
-        alive.enter(pc, self._leave)
         began, before = perf_counter(), self._upkeep.setting_up
         self._take_back()
         if not self._witness.sees:

@@ -82,9 +82,10 @@ class PC(Lending):
 
     # -- life
 
+    create = alive.created("_let_go")
+
     def setFromOptions(self, pc: Any) -> None:
         """Read and check the options.  Collective; raises OptionError on all ranks."""
-        alive.enter(pc, self._let_go)
         self._prefix = self._sweeping.prefix = pc.getOptionsPrefix() or ""
         database = PETSc.Options(self._prefix)
         settings = reading.settings(pc.comm, self._prefix, database, self.overrides)
@@ -101,7 +102,6 @@ class PC(Lending):
         """Look at a new matrix.  Collective."""
         if self._settings is None:
             self.setFromOptions(pc)
-        alive.enter(pc, self._let_go)
         self._unattended.stop()  # a matrix of another kind
         if not self._rescue.nested:
             self._sweeping.A = None
