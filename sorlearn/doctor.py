@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,8 @@ REMEDIES = {
     "petsc4py": "Debian: apt install python3-petsc4py petsc-dev; elsewhere: petsc4py for the application's PETSc; or "
     "put a python3 that has it first on PATH",
     "fast.c": "a C compiler and PETSc's headers (Debian: apt install gcc petsc-dev), and the command above",
-    "sorlearn": f"export PYTHONPATH={Path(__file__).resolve().parent.parent}, or install it as README says",
+    "sorlearn": f"export PYTHONPATH={shlex.quote(str(Path(__file__).resolve().parent.parent))}"
+    "${PYTHONPATH:+:$PYTHONPATH}, or install it as README says",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 import os
+import shutil
 import subprocess
 import sys
 
@@ -335,6 +336,23 @@ def test_it_compiles_without_sorlearn_and_complains_without_a_compiler(tmp_path)
         [sys.executable, script, tmp_path / "nowhere"], capture_output=True, text=True, check=False
     )  # fmt: skip
     assert failed.returncode == 1 and "Error" in failed.stderr
+
+
+def test_what_was_compiled_from_another_fast_c_is_left_out(monkeypatch, tmp_path):
+    """As after a pull; compiling anew replaces it."""
+    source = tmp_path / "fast.c"
+    source.write_bytes(build.SOURCE.read_bytes())
+    shutil.copy(build.HERE / "build.py", tmp_path)
+    compile_it = [sys.executable, tmp_path / "build.py"]
+    before = run(1, *compile_it).stdout.strip()
+    source.write_bytes(source.read_bytes() + b"/* more */\n")
+    monkeypatch.setattr(build, "SOURCE", source)
+    monkeypatch.setattr(fast, "HERE", tmp_path)
+    found, why = fast._load.__wrapped__()
+    assert found is None and why.startswith("there is no fast-")
+    after = run(1, *compile_it).stdout.strip()
+    assert after != before and [str(path) for path in tmp_path.glob("*.so")] == [after]
+    assert fast._load.__wrapped__()[0]
 
 
 def test_all_repeats_of_a_decision_can_be_kept_for_the_journal():

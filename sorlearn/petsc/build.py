@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -16,9 +17,10 @@ SOURCE = HERE / "fast.c"
 
 
 def library_name(PETSc):
-    """File name of what is compiled for this PETSc: version and kinds of numbers."""
+    """File name of what is compiled for this PETSc: version and kinds of numbers, and of which fast.c."""
     version = ".".join(map(str, PETSc.Sys.getVersion()))
-    return f"fast-{version}-{PETSc.ScalarType.__name__}-{PETSc.IntType.__name__}.so"
+    source = f"{zlib.crc32(SOURCE.read_bytes()):08x}"
+    return f"fast-{version}-{PETSc.ScalarType.__name__}-{PETSc.IntType.__name__}-{source}.so"
 
 
 def build(folder=HERE):
@@ -44,6 +46,9 @@ def build(folder=HERE):
     compiled = subprocess.run(command, capture_output=True, text=True)
     if compiled.returncode:
         raise RuntimeError(f"{shlex.join(map(str, command))}\n{compiled.stderr}")
+    for older in Path(folder).glob(f"{target.stem[:-9]}*.so"):
+        if older != target:
+            older.unlink()
     return target
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shlex
 from functools import cache
 from typing import Any
 
@@ -117,7 +118,7 @@ def missing() -> str:
     if os.environ.get(SWITCH) == "0":
         return f"{SWITCH}=0"
     why = _load()[1]
-    return why and f"{why}; remedy: python3 {HERE / 'build.py'}"
+    return why and f"{why}; remedy: python3 {shlex.quote(str(HERE / 'build.py'))}"
 
 
 def call(name: str, *arguments: Any) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from importlib import import_module
+from shlex import quote
 
 
 def version(name):
@@ -46,7 +47,7 @@ def fast():
     build = import_module("sorlearn.petsc.build")
     path = build.HERE / build.library_name(petsc4py.lib.ImportPETSc())
     if not path.exists():
-        raise FileNotFoundError("no {}; python3 {} compiles it".format(path.name, build.HERE / "build.py"))
+        raise FileNotFoundError("no {}; python3 {} compiles it".format(path.name, quote(str(build.HERE / "build.py"))))
     return path.name
 
 
