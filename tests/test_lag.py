@@ -210,6 +210,19 @@ def test_where_all_matrices_are_unlike_solves_are_set_up_for_without_python(
         assert all(entry["age"] == 1 and 0 < entry["iterations"] <= entry["applications"] for entry in entries)
 
 
+def test_answers_are_no_omegas_there(hopeless, worth_twenty, monkeypatch):
+    """They are looked at for nothing else but failures, also in a norm that another ω would make lenient."""
+    seen, A = [], laplacian(N)
+    monkeypatch.setattr(Upkeep, "begin", lambda self, begin=Upkeep.begin: seen.append(0) or begin(self))
+    ksp = lagged(A, PCS["icc"], ksp_type="gmres")
+    for t in range(60):
+        fill(A, N, shift=-(10.0 ** (t % 3)))
+        ksp.setOperators(A)
+        ksp.solve(*random_rhs(A, t))
+    assert len(seen) < 20 if fast.library() else len(seen) == 60
+    assert context(ksp)._unattended.state.easy == 0.0
+
+
 @pytest.mark.parallel(1, 2)
 @pytest.mark.parametrize(("every", "unlike"), [(1, True), (0, True), (0, False)])
 def test_solves_in_which_nothing_is_applied(tmp_path, every, unlike):

@@ -157,7 +157,7 @@ class UnattendedUpkeep(Attached):
         self.name(ksp)
         rescue.hand_over(ksp, decision, state)
         state.chosen, state.left, state.fresh = decision.omega, solves, 0
-        state.least, state.most, state.drift = 0.0, float(2**53), 0.0
+        state.least, state.most, state.drift, state.easy = 0.0, float(2**53), 0.0, 0.0
 
     def take_back(self, upkeep: Upkeep, wanted: bool) -> list[LagRecord]:
         """Account for what has gone by; returns what is to be written down, where that is wanted."""
