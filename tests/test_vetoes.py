@@ -48,26 +48,28 @@ def test_an_omega_is_dropped_for_a_while_and_longer_each_time():
     assert lengths == [min(DROPPED * 2**k, LONGEST_WAIT) for k in range(8)]
 
 
-@pytest.mark.parametrize(("safe", "gone", "asked", "instead"), [
-    (1.0, [1.8], 1.8, -2),  # bins towards the safe one
-    (1.0, [1.8, 1.75], 1.8, -5),
-    (1.9, [1.5], 1.5, 2),
-    (1.0, [1.05, 1.15], 1.1, None),  # there is none in between
+@pytest.mark.parametrize(("safe", "tried", "gone", "asked", "instead"), [
+    (1.0, [1.2, 1.6, 1.8], [1.8], 1.8, 1.6),
+    (1.0, [1.2, 1.6, 1.8], [1.8, 1.6], 1.8, 1.2),
+    (1.9, [1.2, 1.5, 1.7], [1.5], 1.5, 1.7),
+    (1.0, [1.8, 1.9], [1.8], 1.8, 1.0),  # what has worked is further away
+    (1.0, [], [1.8], 1.8, 1.0),
 ])  # fmt: skip
-def test_in_place_of_what_is_dropped_comes_the_next_one_towards_the_safe_omega(safe, gone, asked, instead):
-    vetoes = Vetoes(safe)
+def test_in_place_of_what_is_dropped_comes_the_next_that_worked_towards_the_safe_omega(
+    safe, tried, gone, asked, instead
+):  # fmt: skip
+    vetoes = worked(Vetoes(safe), *((omega, 2.0) for omega in tried))
     for omega in gone:
         vetoes.drop(omega)
     found = vetoes.instead(asked)
-    assert vetoes.allows(found)
-    assert found == (safe if instead is None else omega_of(bin_of(asked) + instead))
+    assert vetoes.allows(found) and bin_of(found) == bin_of(instead)
 
 
 def test_in_place_of_what_failed_comes_the_fallback():
-    vetoes = after((1.9, 1.0))
+    vetoes = worked(after((1.9, 1.0)), (1.3, 2.0))
     assert vetoes.instead(1.9) == 1.0
     vetoes.drop(1.5)
-    assert vetoes.instead(1.5) != 1.0
+    assert bin_of(vetoes.instead(1.5)) == bin_of(1.3)
     vetoes.failed(1.0, 1.3)
     assert vetoes.instead(1.5) == vetoes.fallback()
 

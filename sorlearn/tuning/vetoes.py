@@ -59,7 +59,7 @@ class Vetoes:
         self.dropped[bin_of(self.omega_safe)] = 0.0
 
     def instead(self, omega: float) -> float:
-        """What is played in place of an ω that isn't allowed: the next one that is, on the way to the safe one.
+        """What is played in place of an ω that isn't allowed: the next one on the way to the safe one that has worked.
 
         For one that failed the safe one itself, or what worked best.
         """
@@ -67,7 +67,8 @@ class Vetoes:
         if self.banned[i] or self.safe_fails or self.doubted:
             return self.fallback()
         way = range(i, safe, 1 if safe > i else -1)
-        return next((omega_of(k) for k in way if not (self.banned[k] or self.dropped[k])), self.omega_safe)
+        allowed = (k for k in way if self.best_loss[k] and not (self.banned[k] or self.dropped[k]))
+        return next((omega_of(k) for k in allowed), self.omega_safe)
 
     def fallback(self) -> float:
         """The safe ω or, where that has failed or may fail, the one that worked best."""
