@@ -202,7 +202,7 @@ for size in range(3, 43):
     iterations += other.getIterationNumber()
 other.destroy()
 sessions = [one for one in gc.get_objects() if isinstance(one, Session)]
-print(len(sessions), iterations)
+print(len(sessions), iterations, flush=True)
 """
     out = run(1, sys.executable, "-c", script).stdout
     sessions, iterations = map(int, out.splitlines()[0].split())
