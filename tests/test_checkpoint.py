@@ -191,6 +191,27 @@ def test_what_may_have_no_end_is_not_read(tmp_path, path):
     assert len(omegas(result)) == 9
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"), [("a\0b", "a\\0b"), ("a\ud800b", "a\\ud800b"), ("/no/\udcf6", "/no/\\udcf6")]
+)  # fmt: skip
+def test_names_given_in_code_that_no_file_has_cost_a_message_each(name, shown, capfd):
+    from systems import PETSc, laplacian, random_rhs
+
+    from sorlearn import attach
+
+    A, ksp = laplacian(8), PETSc.KSP().create()
+    ksp.setOptionsPrefix(f"named{len(name)}{len(shown)}_")
+    ksp.setOperators(A)
+    tuner = attach(ksp, journal=name, save=name, load=name)
+    for seed in range(6):
+        ksp.solve(*random_rhs(A, seed))
+    assert tuner.position == "learning" and tuner._tuned.session.learner.rounds > 1
+    ksp.destroy()
+    said = capfd.readouterr()
+    assert said.out.count("\n") == 2 and said.out.count(f": {shown}: ") == 2
+    assert said.err.count("goes on without a journal") == 1 and "Traceback" not in said.err
+
+
 def test_a_file_of_absurd_size_is_not_read(tmp_path):
     path = tmp_path / "state"
     with open(path, "wb") as file:

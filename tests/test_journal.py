@@ -145,6 +145,22 @@ def test_a_path_that_cannot_be_written_is_told_once_an_option_and_left_alone(tmp
     assert not list(folder.iterdir())
 
 
+@pytest.mark.parametrize("path", ["a\0b", "a\ud800b"])
+def test_a_name_that_no_file_can_have_costs_one_message(capfd, path):
+    for solve in (1, 2):
+        Journal(path, "a_", "-a_pc_sorlearn_journal").write(SolveRecord(solve, 1.5, 3, 2))
+    (message,) = capfd.readouterr().err.splitlines()
+    assert message.endswith(": no file can have this name; the run goes on without a journal")
+    with pytest.raises(OSError, match="no file can have this name"):
+        read(path)
+
+
+def test_a_name_in_another_encoding_is_the_bytes_that_were_given(tmp_path):
+    path = os.fsencode(tmp_path) + b"/j\xf6"
+    Journal(path.decode("utf-8", "surrogateescape"), "a_", "-a_pc_sorlearn_journal").write(SolveRecord(1, 1.5, 3, 2))
+    assert os.listdir(os.fsencode(tmp_path)) == [b"j\xf6"]
+
+
 def test_a_path_that_can_be_written_is_no_worse_for_others(tmp_path, capsys):
     for path in (tmp_path / "missing" / "journal", tmp_path / "journal"):
         Journal(str(path), "a_", "-a_pc_sorlearn_journal").write(SolveRecord(1, 1.5, 3, 2))

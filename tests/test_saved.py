@@ -41,6 +41,17 @@ def test_a_path_that_cannot_be_written_costs_one_message(tmp_path):
     assert message.endswith("the run goes on")
 
 
+@pytest.mark.parametrize("path", ["a\0b", "a\ud800b"])
+def test_a_name_that_no_file_can_have_costs_one_message_an_option(path):
+    said = []
+    keeper = saved(said, load=path, save=path)
+    keeper.restore(pytest.fail)
+    for solves in (1, 2):
+        keeper.save(solves, dict)
+    assert [message.split(": ")[1] for message in said] == [f"{STEM}load", f"{STEM}save"]
+    assert all(f"{path}: no file can have this name; " in message for message in said)
+
+
 def test_solvers_of_other_sizes_say_nothing_more_of_a_path(tmp_path):
     said, path = [], tmp_path / "nowhere" / "state"
     for _ in range(3):

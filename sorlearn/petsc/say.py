@@ -22,7 +22,8 @@ _OF_ONE_RANK = (71, 73, 75)
 
 
 def say(text: str) -> None:
-    """A line on stdout."""
+    """A line on stdout, in which what UTF-8 or C doesn't have is escaped: names of files may be anything."""
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\0")
     PETSc.Sys.Print(text, comm=PETSc.COMM_SELF)
 
 
