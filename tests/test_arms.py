@@ -524,6 +524,30 @@ def test_arms_of_a_context_that_was_put_in_by_code(set_up):
     ksp.destroy()
 
 
+@pytest.mark.parallel(1, 2)
+@pytest.mark.parametrize("ends", [lambda ksp: solve(ksp), lambda ksp: ksp.reset(), lambda ksp: ksp.destroy()],
+                         ids=["solve", "reset", "destroy"])  # fmt: skip
+@pytest.mark.parametrize("read_in", ["setFromOptions", "setUp"])
+def test_the_preconditioner_before_arms_is_let_go_of(read_in, ends):
+    """It may hold factors."""
+    A, prefix = laplacian(N), new_prefix()
+    ksp = PETSc.KSP().create(A.comm)
+    ksp.setOptionsPrefix(prefix)
+    ksp.setOperators(A)
+    ksp.getPC().setType("bjacobi")
+    solve(ksp)
+    former = ksp.getPC()
+    database = PETSc.Options(prefix)
+    for name, value in {"sorlearn_arms": "sor,blocks", "sorlearn_ksp_type": "cg", **BLOCKS}.items():
+        database[name] = value
+    ksp.setType("python")
+    ksp.setPythonContext(KSP())
+    getattr(ksp, read_in)()
+    assert ksp.getPC() != former and former.getRefCount() == 2
+    ends(ksp)
+    assert former.getRefCount() == 1
+
+
 @pytest.mark.parametrize("arms", [{"sorlearn_arms": "sor"}, {}])
 def test_what_is_said_of_arms_where_there_are_none(arms, capfd):
     A, prefix = laplacian(N), new_prefix()

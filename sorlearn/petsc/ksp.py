@@ -54,7 +54,7 @@ class KSP:
         self.seconds = 0.0
         self.heard = Heard()
         self._sor: Any = None
-        self._former: Any = None  # what was the KSP's PC before it had arms
+        self._former: Any = None  # what was the KSP's PC before it had arms, until it solves
         self._turns = Turns()
         self._transposed = False
 
@@ -109,11 +109,15 @@ class KSP:
             stand_in.setDM(pc.getDM())
         alive.enter(stand_in)
         ksp.setPC(stand_in)
+        self._forget_former()
         if pc is not self._sor:
-            if self._former is not None:
-                self._former.destroy()  # PETSc 3.18 would keep what only Python has let go of
             self._former = pc  # a KSPSetUp that has led here may go on with it
         return self._sor
+
+    def _forget_former(self) -> None:
+        if self._former is not None:
+            self._former.destroy()  # PETSc 3.18 would keep what only Python has let go of
+        self._former = None
 
     def setUp(self, ksp: Any) -> None:
         """Have an inner KSP.  Collective."""
@@ -140,6 +144,7 @@ class KSP:
         self._run(ksp, b, x, transposed=True)
 
     def _run(self, ksp: Any, b: Any, x: Any, transposed: bool) -> None:
+        self._forget_former()
         self.given, guess = tolerances.read(ksp), ksp.guess_nonzero
         self.outer, self._transposed = ksp, transposed
         self.heard.begin(ksp)
@@ -233,6 +238,7 @@ class KSP:
 
     def reset(self, ksp: Any) -> None:
         """Let go of the operators."""
+        self._forget_former()
         if self.arms is not None:
             self.arms.reset()
         elif self.inner is not None:
@@ -243,10 +249,10 @@ class KSP:
         """Destroy the inner KSP, or the arms."""
         self._let_go(ksp)
         alive.leave(ksp)
-        for pc in (self._sor, self._former):
-            if pc is not None:
-                pc.destroy()
-        self._sor = self._former = None
+        self._forget_former()
+        if self._sor is not None:
+            self._sor.destroy()
+            self._sor = None
 
     def _leave(self) -> None:
         if self.arms is not None:
