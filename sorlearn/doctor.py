@@ -90,6 +90,8 @@ def _surroundings(running: bool) -> list[str]:
     home, mpiexec = os.environ.get("PYTHONHOME"), shutil.which("mpiexec")
     if home:
         lines.append(f"PYTHONHOME={home} decides where Python's packages come from; without it PATH does")
+    if os.environ.get("SORLEARN_FAST") == "0":
+        lines.append("SORLEARN_FAST=0 leaves fast.c out; without it short solves take less")
     lines.append(f"mpiexec: {_version(mpiexec) if mpiexec else 'none'}; it must be of the MPI that the program uses")
     if not running:
         lines.append("another Python: PETSc 3.26 takes -python /path/to/python3, PETSc 3.18 PATH or PYTHONHOME only")

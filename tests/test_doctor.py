@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import ENVIRONMENT, FLAGS, ROOT, run
+from conftest import ENVIRONMENT, FLAGS, ROOT, SWITCH, run
 
 #: Test packages beside the checkout, without the checkout itself.
 OTHERS = os.pathsep.join(
@@ -67,6 +68,63 @@ def test_a_package_that_does_not_load(tmp_path, package, expected):
     (line,) = [line for line in text.splitlines() if line.startswith(f"  {package}: missing")]
     assert status == expected and "ImportError: broken here" in line
     assert "    remedy: " in text
+
+
+def checkout(folder):
+    """sorlearn's package in a folder of its own: that, the folder of fast.c, and a PYTHONPATH."""
+    home = folder / "with blank"
+    shutil.copytree(ROOT / "sorlearn", home / "sorlearn", ignore=shutil.ignore_patterns("__pycache__"))
+    return home, home / "sorlearn/petsc", os.pathsep.join([str(home), OTHERS])
+
+
+@pytest.mark.parametrize(("content", "says"), [
+    (None, "no {}; "),
+    (b"no library", "{} can't be loaded: "),
+    ("int no_number;", "{} can't be loaded: "),
+    ("long long sorlearn_built_for[] = {2, 0, 0, 8, 8, 4, 0, 0};", "{} was compiled for something else; "),
+])  # fmt: skip
+def test_a_c_file_that_is_left_out_is_named_and_the_remedy_helps(tmp_path, content, says):
+    _, folder, path = checkout(tmp_path)
+    library = folder / re.search(r"fast\.c: (fast-\S+\.so)", doctor("--python", PYTHONPATH=path)[1]).group(1)
+    library.unlink()  # another file: libraries in use aren't written over
+    if isinstance(content, str):
+        (tmp_path / "other.c").write_text(content)
+        run(1, "cc", "-shared", "-fPIC", tmp_path / "other.c", "-o", library)
+    elif content:
+        library.write_bytes(content)
+    status, text = doctor("--python", PYTHONPATH=path)
+    (line,) = [line for line in text.splitlines() if line.startswith("  fast.c: missing")]
+    assert status == 0 and says.format(library.name) in line
+    run(1, "sh", "-c", re.search("; (python3 .*build.py'?) compiles it", line).group(1))
+    assert f"fast.c: {library.name}" in doctor("--python", PYTHONPATH=path)[1]
+
+
+def test_without_the_c_source_what_was_compiled_is_used(tmp_path):
+    _, folder, path = checkout(tmp_path)
+    (folder / "fast.c").unlink()
+    assert "fast.c: fast-3." in doctor("--python", PYTHONPATH=path)[1]
+    program = [sys.executable, "-c", "from sorlearn.petsc import fast; print(bool(fast.library()), fast.missing())"]
+    there = {"PYTHONPATH": path, SWITCH: "1"}
+    assert run(1, *program, env=there, cwd=tmp_path).stdout == "True \n"
+    for library in folder.glob("fast-*.so"):
+        library.unlink()
+    assert "no fast-3." in doctor("--python", PYTHONPATH=path)[1]
+    said = run(1, *program, env=there, cwd=tmp_path).stdout
+    assert said.startswith("False there is no fast-3.") and f"remedy: python3 '{folder / 'build.py'}'" in said
+
+
+def test_the_switch_is_mentioned():
+    assert f"{SWITCH}=0 leaves fast.c out" in doctor(**{SWITCH: "0"})[1]
+    assert SWITCH not in doctor(**{SWITCH: "1"})[1]
+
+
+def test_the_remedy_of_a_folder_with_a_blank_can_be_typed(tmp_path):
+    home, _, _ = checkout(tmp_path)
+    doctor_there = [sys.executable, "-m", "sorlearn", "doctor", "--python"]
+    result = run(1, *doctor_there, env={"PYTHONPATH": OTHERS}, cwd=home, check=False)
+    remedy = re.search("remedy: (export PYTHONPATH=.*), or install", result.stdout).group(1)
+    typed = run(1, "sh", "-c", f'{remedy}; printf %s "$PYTHONPATH"', env={"PYTHONPATH": OTHERS}).stdout
+    assert typed == os.pathsep.join(filter(None, [str(home), OTHERS]))
 
 
 def test_no_python3_at_all(tmp_path):

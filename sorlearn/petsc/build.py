@@ -17,10 +17,15 @@ SOURCE = HERE / "fast.c"
 
 
 def library_name(PETSc):
-    """File name of what is compiled for this PETSc: version and kinds of numbers, and of which fast.c."""
+    """File name of what is compiled for this PETSc: version and kinds of numbers, and of which fast.c.
+
+    Without a fast.c it is the one that is there.
+    """
     version = ".".join(map(str, PETSc.Sys.getVersion()))
-    source = f"{zlib.crc32(SOURCE.read_bytes()):08x}"
-    return f"fast-{version}-{PETSc.ScalarType.__name__}-{PETSc.IntType.__name__}-{source}.so"
+    stem = f"fast-{version}-{PETSc.ScalarType.__name__}-{PETSc.IntType.__name__}"
+    if SOURCE.exists():
+        return f"{stem}-{zlib.crc32(SOURCE.read_bytes()):08x}.so"
+    return next((path.name for path in sorted(SOURCE.parent.glob(f"{stem}-*.so"))), f"{stem}.so")
 
 
 def build(folder=HERE):

@@ -3,6 +3,7 @@
 Any Python from 3.6 must understand it, and it imports nothing of sorlearn that isn't there for everybody.
 """
 
+import ctypes
 import json
 import os
 import sys
@@ -45,9 +46,16 @@ def fast():
     import petsc4py.lib
 
     build = import_module("sorlearn.petsc.build")
-    path = build.HERE / build.library_name(petsc4py.lib.ImportPETSc())
+    PETSc = petsc4py.lib.ImportPETSc()
+    path, command = build.HERE / build.library_name(PETSc), "python3 " + quote(str(build.HERE / "build.py"))
     if not path.exists():
-        raise FileNotFoundError("no {}; python3 {} compiles it".format(path.name, quote(str(build.HERE / "build.py"))))
+        raise FileNotFoundError(f"no {path.name}; {command} compiles it")
+    try:
+        version = (ctypes.c_int64 * 3).in_dll(ctypes.PyDLL(str(path)), "sorlearn_built_for")
+    except (OSError, ValueError) as error:
+        raise RuntimeError(f"{path.name} can't be loaded: {error}; {command} compiles it anew") from None
+    if tuple(version) != PETSc.Sys.getVersion():
+        raise RuntimeError(f"{path.name} was compiled for something else; {command} compiles it anew")
     return path.name
 
 
