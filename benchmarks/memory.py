@@ -21,6 +21,8 @@ from sorlearn.records import log
 N = 8
 #: Share of the steps before measuring begins: a solver's caches and stores fill over its first 2000 steps.
 WARM_UP, SAMPLES = 0.5, 50
+#: What comes once (an allocator's next block: 200 KB) is in one of these parts of what is measured, a leak in each.
+PARTS = 5
 #: The last 1000 records of every solver are kept; with fewer, that store is full before measuring begins.
 log.RECORDS = 50
 
@@ -32,7 +34,7 @@ def resident() -> int:
 
 
 def slope(step, count: int) -> float:
-    """Bytes a step by which the process grows, by least squares after a warm-up."""
+    """Bytes a step by which the process goes on growing: the median of the slopes of PARTS after a warm-up."""
     every = max(count // SAMPLES, 1)
     at, sizes = [], []
     for i in range(count):
@@ -41,7 +43,8 @@ def slope(step, count: int) -> float:
             gc.collect()  # what waits for it is some hundred solvers, more or less
             at.append(i)
             sizes.append(resident())
-    return float(np.polyfit(at, sizes, 1)[0])
+    parts = zip(np.array_split(at, PARTS), np.array_split(sizes, PARTS), strict=True)
+    return float(np.median([np.polyfit(x, y, 1)[0] for x, y in parts]))
 
 
 def matrix() -> PETSc.Mat:
