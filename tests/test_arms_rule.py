@@ -59,7 +59,7 @@ def context(dominance, novelty=0.0):
 class Run:
     """Solves of a world by the rule; `totals` are those of all, then those of each arm alone."""
 
-    def __init__(self, world, rule=None, noise=0.0, seed=0, solves=SOLVES):
+    def __init__(self, world, rule=None, noise=0.0, seed=0, solves=SOLVES, factorising=lambda: 0.0):
         self.rule = rule or Rule(KINDS, 0.04)
         self.totals, self.plays, self.world = [], [], world
         self._rng, self._noise = np.random.default_rng(seed), noise
@@ -75,7 +75,7 @@ class Run:
             decided = left == 0
             if decided:
                 novelty = 0.0 if world.changing or first else 8.0
-                play = self.rule.choose(context(dominance, novelty))
+                play = self.rule.choose(context(dominance, novelty), factorising)
                 left = int(play.repeats)
             else:
                 left -= 1
@@ -138,6 +138,15 @@ def test_trials_come_cheapest_first_and_are_cut_off_at_a_multiple_of_the_incumbe
     assert CUT * its * EACH[0] / EACH[1] * 0.5 <= trials[0].limit <= CUT * (its + 1) * EACH[0] / EACH[1] + 1
 
 
+@pytest.mark.parametrize(("factorising", "solves"), [(0.2, 50), (0.6, 3000)])
+def test_where_the_matrix_stays_a_set_up_that_takes_long_is_tried_and_then_used(monkeypatch, factorising, solves):
+    monkeypatch.setitem(globals(), "SET_UP", np.array([0.0, 1.2e-3, 30e-3, factorising]))
+    world = World(lambda d: [1500, 200, 30, 8], 2.0, 0.3, changing=False)
+    arms = [int(play.arm) for play in Run(world, solves=solves, factorising=lambda: factorising).plays]
+    first = arms.index(3)
+    assert first < 1000 and arms[first:].count(2) == 0
+
+
 def test_without_a_share_nothing_is_tried_beyond_the_advance():
     few = sum(play.trial for play in Run(WORLDS["nobody is better"], Rule(KINDS, 0.0)).plays)
     many = sum(play.trial for play in Run(WORLDS["nobody is better"], Rule(KINDS, 1.0)).plays)
@@ -186,10 +195,9 @@ def test_an_arm_that_is_left_out_is_never_played():
 
 
 def test_a_factorisation_that_would_take_too_long_isn_t_begun():
-    rule = Rule(KINDS, 0.04)
-    choose, asked = rule.choose, []
-    rule.choose = lambda context: choose(context, lambda: asked.append(1) or 30.0)
-    run = Run(WORLDS["one that is dear to set up is, and the matrix stays"], rule)
+    asked = []
+    world = WORLDS["one that is dear to set up is, and the matrix stays"]
+    run = Run(world, factorising=lambda: asked.append(1) or 30.0)
     assert asked == [1] and not any(play.arm == 3 for play in run.plays)
 
 

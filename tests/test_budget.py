@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sorlearn.tuning.budget import ADVANCE, AT_ONCE, DECIDING, STAYING, Budget
+from sorlearn.tuning.budget import ADVANCE, AT_ONCE, CHOSEN, DECIDING, STAYING, Budget
 
 SHARE = 0.04
 
@@ -59,6 +59,8 @@ def test_decisions_stand_until_they_have_their_share_and_trials_aren_t_charged()
     owed = 0.04 - (AT_ONCE + DECIDING) * 0.01  # the first counts for nothing, the coming one does
     assert made.repeats(0.01) == pytest.approx(owed / (DECIDING * 0.01))
     assert budget().repeats(0.01) == 0.0
+    few = 0.04 - CHOSEN * 0.001 - DECIDING * 0.01  # where much shorter solves have been found
+    assert made.repeats(0.001) == pytest.approx(few / (DECIDING * 0.001))
 
 
 def test_it_can_be_saved():

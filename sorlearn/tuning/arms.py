@@ -38,7 +38,8 @@ GAIN, MARGIN = 0.05, 0.03
 HOPE, HOPE_TRIED, BOLD = 1.0, 0.5, 0.3
 #: Standard deviations by which the safe arm, where it doesn't solve, may be dearer than is expected.
 DOUBT = 2.0
-#: Solves over which the set-up is spread that an arm needs before it takes over.
+#: Solves over which the set-up is spread that an arm needs before it takes over; as many as the matrix has stayed for,
+#: if those are more.
 SPREAD = 25.0
 #: What is forgotten at each decision of arms that aren't played.
 IDLE = 0.0005
@@ -83,7 +84,7 @@ class Rule(Remembers):
         self._factorising: float | None = None
         self._changing = 1.0  # share of decisions before which the matrix had changed
         self._budget = Budget(share)
-        self._incumbent = self._solves = 0
+        self._incumbent = self._solves = self._since = 0  # since: solves before the matrix last changed
         self._phi = basis(Context())
         self._expected = self._expect()
         self._play, self._lately = Play(0), Lately()
@@ -103,6 +104,7 @@ class Rule(Remembers):
         """
         changed = context.matrix is None or context.matrix.novelty == 0.0
         self._changing += (changed - self._changing) * 0.1
+        self._since = self._solves if changed else self._since
         for arm in self.arms:
             arm.ready, arm.wait = arm.ready and not changed, max(arm.wait - 1, 0)
         self.settle()
@@ -154,7 +156,7 @@ class Rule(Remembers):
             if i == old:
                 found = (1.0 - MARGIN) * expected.cost
             elif self.arms[i].tried and (expected.due == 0.0 or self._budget.reaches(expected.due)):
-                found = expected.cost + expected.due / SPREAD
+                found = expected.cost + expected.due / self._spread
             else:
                 found = inf
             return found if i else min(found, 1e300)  # the safe arm always can
@@ -175,11 +177,14 @@ class Rule(Remembers):
         }  # fmt: skip
         return min(prices, key=prices.__getitem__, default=None)
 
-    @staticmethod
-    def _hopeful(arm: Arm, expected: Expected, incumbent: float) -> bool:
+    @property
+    def _spread(self) -> float:
+        return max(SPREAD, self._solves - self._since)
+
+    def _hopeful(self, arm: Arm, expected: Expected, incumbent: float) -> bool:
         """Whether it may be better."""
         hope = HOPE_TRIED if arm.clocked(0.0) else HOPE
-        hoped = expected.solving * exp(-hope * expected.deviation) + expected.least + expected.due / SPREAD
+        hoped = expected.solving * exp(-hope * expected.deviation) + expected.least + expected.due / self._spread
         return hoped < (1.0 - GAIN) * incumbent and expected.cost < inf
 
     def _beyond(self, arm: Arm, expected: Expected, incumbent: float) -> float:

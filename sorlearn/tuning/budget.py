@@ -10,8 +10,8 @@ from .clocks import Clocks
 
 #: Solves of the safe arm that trials may cost in advance of their share; likewise where the matrix stays.
 ADVANCE, STAYING = 0.8, 1.5
-#: Share of the time that deciding may take, and solves of the safe arm that it may take in advance.
-DECIDING, AT_ONCE = 0.005, 1.0
+#: Share of the time that deciding may take, and what in advance: solves of the safe arm, and of the one that is chosen.
+DECIDING, AT_ONCE, CHOSEN = 0.005, 1.0, 2.0
 #: Readings of deciding that are so many times the believed one are no better known: it takes longer for some arms.
 ACCIDENT = 4.0
 
@@ -73,7 +73,8 @@ class Budget(Remembers):
 
     def repeats(self, cost: float) -> float:
         """Solves of this cost for which a decision has to stand, so that deciding takes no more than its share."""
-        owed = self._deciding + self._own.believed - AT_ONCE * self._once - DECIDING * self._spent
+        advance = min(AT_ONCE * self._once, CHOSEN * cost)
+        owed = self._deciding + self._own.believed - advance - DECIDING * self._spent
         return max(owed, 0.0) / (DECIDING * max(cost, 1e-9))
 
     # -- what was spent

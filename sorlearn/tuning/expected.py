@@ -51,7 +51,7 @@ class Expected(NamedTuple):
     due : float
         Seconds of the set-up that the next solve takes.
     cost : float
-        Seconds of an average solve.
+        Seconds of an average solve; without a share of set-ups where the matrix at hand is set up already.
     """
 
     log_iterations: float
@@ -84,7 +84,7 @@ def _of(arm: Arm, now: Situation, safe: float, safe_deviation: float, unit: floa
     due = 0.0
     if not arm.ready:
         due = share if now.solves < arm.until else again if arm.set_up.count else first
-    cost = solving + share if not (arm.absent or arm.wait) else inf
+    cost = solving + share * (not arm.ready) if not (arm.absent or arm.wait) else inf
     return Expected(its, deviation, each, solving, share, least, due, cost)
 
 
