@@ -9,9 +9,27 @@ import pytest
 from petsc4py import PETSc
 from systems import native, random_rhs, solver, user_test
 
+from sorlearn.records.summary import interval
+
 pytestmark = pytest.mark.both_ways
 
 _numbers = itertools.count()
+
+
+def layered(n, diffusion, decades=0.0, across=1.0):
+    """1 − h² diffusion ∇·k∇ on an n × n grid, where log10 k is random up to `decades`, and k this much `across`."""
+    A, k = PETSc.Mat().createAIJ((n * n, n * n), nnz=(5, 4)), 10.0 ** (decades * np.random.default_rng(7).random(n * n))
+    for row in range(*A.getOwnershipRange()):
+        i, j, total = *divmod(row, n), 1.0
+        for other, inside, share in ((row - n, i > 0, across), (row + n, i < n - 1, across), (row - 1, j > 0, 1.0),
+                                     (row + 1, j < n - 1, 1.0)):  # fmt: skip
+            mean = 2.0 / (1.0 / k[row] + 1.0 / k[other]) if inside else k[row]
+            total += diffusion * share * mean
+            if inside:
+                A.setValue(row, other, -diffusion * share * mean)
+        A.setValue(row, row, total)
+    A.assemble()
+    return A
 
 
 def matrix(n, diffusion, wind=0.0):
@@ -73,3 +91,30 @@ def test_a_stiff_matrix_among_easy_ones_has_its_own_omega(pattern, worst):
         if number >= 300:
             ours, best = ours + counts[0], best + min(counts[1:])
     assert ours <= worst * best
+
+
+@pytest.mark.parametrize("seed", [3, 6])
+def test_what_one_kind_is_said_to_gain_pays_for_no_other(seed):
+    """An easy one, coefficients that jump, and anisotropy, at random; also what is said to have been saved."""
+    n = 24
+    kinds = {"E": layered(n, 0.1), "J": layered(n, 100.0, decades=4.0), "A": layered(n, 100.0, across=0.01)}
+    draw = np.random.default_rng(seed)
+    pattern = draw.choice(list("EJA"), 800)
+    A = kinds["E"].duplicate(copy=True)
+    options = {"ksp_type": "cg", "ksp_rtol": 1e-6}
+    name = f"three{next(_numbers)}_"
+    plain, ksp, took = native(A, f"{name}plain_", **options), solver(A, name, **options), []
+    for number, (_, A) in enumerate(by_turns(kinds, pattern, len(pattern))):
+        A.scale(1.0 + 0.2 * draw.random())
+        took.append([])
+        for one in (plain, ksp):
+            b, x = random_rhs(A, number)
+            one.setOperators(A)
+            one.solve(b, x)
+            took[-1].append(one.getIterationNumber())
+    at_safe, ours = np.sum(took, axis=0)
+    assert ours <= 1.05 * at_safe
+    tuner = ksp.getPC().getPythonContext()
+    tuner._take_back()
+    low, high = interval(tuner._tuned.session.review.comparison.savings())
+    assert low <= 1.0 - ours / at_safe <= high

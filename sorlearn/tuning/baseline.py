@@ -13,7 +13,7 @@ References
 from __future__ import annotations
 
 from math import sqrt
-from typing import Callable, ClassVar
+from typing import Any, Callable, ClassVar
 
 from ..learners.state import Remembers
 
@@ -30,14 +30,17 @@ SHARE, BLIND_SHARE = 0.02, 0.05
 ADVANCE = 20.0
 #: Relative standard deviation of the predictions before any audit of them, and the weight of that, in audits.
 DOUBT, PRIOR = 0.2, 2.0
-#: What is predicted above so many times the dearest of the last audits and the trial itself isn't believed.
-CREDIBLE = 2.0
+#: What is predicted above so many times the dearest audit isn't believed.
+CREDIBLE = 1.3
+#: An audit is due where this many times the dearest one was foreseen for so many solves: predictions so far from all
+#: audits are guesses.  After each it takes this many times as much as before, at least: it may have met an easy system.
+FAR, OFTEN_FAR, FARTHER = 2.0, 64, 1.5
 #: Solves between two audits, at least.  Their number rises with the square of what is saved, in units of this share,
 #: and with all solves, in units of so many; but this share of the total audits may always cost.
 APART, TELLING, LONG, AFFORDED = 4.0, 0.05, 25.0, 0.001
 #: A trial is cut off at so many times the dearest of the last audits: at more it would take long to earn it again; and
 #: after the first one alone, as a loss early in a short run isn't earned again, where the system isn't harder.
-TIMES, FIRST_TIMES = 3.0, 2.2
+TIMES, FIRST_TIMES, HARDER = 3.0, 2.2, 2.0
 #: Where only a doubt that nothing adds evidence to keeps from trials, one is made after so many solves nevertheless.
 PAUSE = 16
 #: Factor by which an audit may be cheaper than was predicted; after the second one in a row that is by more, what was
@@ -66,11 +69,12 @@ class Baseline(Remembers):
 
     _remembered: ClassVar[tuple[str, ...]] = (
         "solves", "audits", "evidence", "since", "spent", "estimate", "unseen", "beyond", "level", "dearest",
-        "predicts", "streak", "pending", "missed",
+        "predicts", "streak", "pending", "missed", "highest", "far", "told",
     )  # fmt: skip
 
-    #: Whether what was decided last is an audit that was drawn.
-    at_random = False
+    #: Whether what was decided last is an audit of what was predicted.
+    tests = False
+    _due = True  # whether what was decided last is one at all
 
     def __init__(self) -> None:
         self.solves = self.audits = self.evidence = self.since = 0
@@ -78,7 +82,8 @@ class Baseline(Remembers):
         self.unseen = self.pending = 0.0  # predicted part of the estimate; of it what no audit has borne out
         self.missed = False  # whether the last audit was far cheaper than predicted
         self.level = self.dearest = 0.0  # costs at the safe ω: mean, dearest of late
-        self.beyond = 0.0  # sum of what audits cost beyond what was believed before them, relatively
+        self.highest, self.far = 0.0, 0  # cost of the dearest audit; solves for which FAR times that was foreseen
+        self.told = self.beyond = 0.0  # sums of what was believed before audits, and of what they cost beyond it
         self.streak = 0  # solves at the safe ω in a row
         self.predicts = False
         self.price = self.chance = 1.0
@@ -110,10 +115,18 @@ class Baseline(Remembers):
 
     def must(self) -> None:
         """The coming solve is played at the safe ω, due or not."""
+        self._due = True
 
     def due(self) -> bool:
         """Whether the coming solve is to be played at the safe ω."""
+        self._due = self._is_due()
+        self.tests = self._due and self.since > 0
+        return self._due
+
+    def _is_due(self) -> bool:
         if self.audits < 1 + (self.level <= FEW) or self.tiny:
+            return True
+        if self.far >= OFTEN_FAR:
             return True
         margin = self.margin
         if margin < 0.0:
@@ -136,7 +149,7 @@ class Baseline(Remembers):
         usual = max(self.dearest, self.level)
         if self.audits > 1:
             return TIMES * usual
-        foreseen = min(harder(), CREDIBLE)
+        foreseen = min(harder(), HARDER)
         return (TIMES * foreseen if foreseen > 1.0 else FIRST_TIMES) * usual
 
     def enter(self, cost: float, *, safe: bool, ratio: float | None, solves: int = 1, limit: float = 0.0,
@@ -172,18 +185,28 @@ class Baseline(Remembers):
         """
         return solves
 
+    def _checked(self, state: dict[str, Any]) -> dict[str, Any]:
+        """Of older states, too."""
+        return super()._checked({"highest": state["dearest"], "far": 0, "told": float(state["evidence"]), **state})
+
     def _bias(self) -> float:
-        """What audits cost beyond the predictions before them: the relative mean, near nought while there are few."""
-        return self.beyond / (self.evidence + PRIOR)
+        """What audits cost beyond the predictions before them: as a share of these, near nought while there are few."""
+        return self.beyond / self.told * self.evidence / (self.evidence + PRIOR) if self.told else 0.0
 
     def _audit(self, cost: float, ratio: float | None, solves: int) -> None:
         self.estimate += solves * cost
+        if not self._due and ratio is not None:  # a learner plays safe where matrices are easy: that bears out nothing
+            self.dearest = max(cost, self.dearest)
+            self._follow(cost, self.solves, solves)
+            return
         believed = self._believed(cost, ratio)
+        self.highest = max((FARTHER if self.far >= OFTEN_FAR else 1.0) * self.highest, cost)
         if self.since and believed > 0.0:
             self.evidence += 1
-            self.beyond += min(cost / believed - 1.0, 1.0)
+            self.told += believed
+            self.beyond += min(cost - believed, believed)
             self._take_back(cost, believed)
-        self.audits, self.since = self.audits + solves, 0
+        self.audits, self.since, self.far = self.audits + solves, 0, 0
         self._follow(cost, self.audits, solves)
         self.dearest = max(cost, 0.9**solves * self.dearest)
 
@@ -205,6 +228,7 @@ class Baseline(Remembers):
             seen = cost - limit
             self.dearest, believed = max(self.dearest, seen), max(believed, seen)
         if ratio is not None:
+            self.far += solves * (ratio * cost > FAR * self.highest)
             self._follow(believed, self.solves, solves)
         self.estimate += solves * believed
         self.unseen += solves * believed - seen
@@ -213,7 +237,7 @@ class Baseline(Remembers):
 
     def _believed(self, cost: float, ratio: float | None) -> float:
         """What the safe ω would have cost, as far as the learner's opinion is credible; the level where it has none."""
-        return self.level if ratio is None else min(ratio * cost, CREDIBLE * max(self.dearest, cost))
+        return self.level if ratio is None else min(ratio * cost, CREDIBLE * self.highest)
 
     def _follow(self, cost: float, count: int, solves: int) -> None:
         kept = (1.0 - max(NEWEST, 1.0 / count)) ** solves

@@ -93,4 +93,4 @@ class Books:
 
     def _tell(self, decision: Decision, solve: Solve, solves: int) -> None:
         self.solves += solves
-        self._review.enter(decision, solve, self.ratio, solves, self.why, self._baseline.at_random)
+        self._review.enter(decision, solve, self.ratio, solves, self.why, self._baseline.tests)

@@ -7,37 +7,34 @@ from math import exp, log, log2, sqrt
 #: Standard deviation of what is unknown before any pair, in log cost: of a model's ratios, and where there is no model.
 MODEL, NOTHING = 0.12, 2.0
 #: Scatter of a pair before any was seen, and the pairs that this is worth.
-SCATTER, WORTH = 0.4, 4.0
-#: Standard error that no number of pairs removes, as they aren't what the run was: safe solves drawn at random; those
-#: that a learner with a model asked for; and those that one without played for other reasons.
-AT_RANDOM, ASKED_FOR, PLAYED = 0.06, 0.1, 0.15
+SCATTER, WORTH = 0.25, 4.0
+#: Standard error that no number of pairs removes, as they aren't what the run was: audits that were drawn at random;
+#: those that were due; and what a learner without a model played for other reasons.
+AT_RANDOM, DUE, PLAYED = 0.06, 0.08, 0.15
 #: Pairs, by weight, without which nothing is known where there is no model.
 ENOUGH = 3.0
-#: A model that seems as far off, in log cost, may have met another matrix instead: the easy ones are where it plays
-#: safe.  Such a pair corrects nothing, nor does it confirm anything.
-ANOTHER = 0.5
 #: Standard deviation of a model's ratios, in log cost, where no pairs confirm them although solves begin from guesses,
-#: which get better or worse, no safe solve was asked for nearly as many digits, or pairs were left out.
+#: which get better or worse, or no safe solve was asked for nearly as many digits; and of those for solves that are
+#: foreseen to be dearer than any safe solve was, or where the model isn't asked, whatever pairs say.
 UNCONFIRMED = 0.4
 #: What is foreseen above so many times the dearest safe solve and the solve itself isn't believed, nor confirmed.
 CREDIBLE = 4.0
-#: Bins of half an octave of digits; those of a bin and its neighbours are nearly as many.
-BINS = 12
+#: Bins of half an octave of digits, and of cost; those of a bin and its neighbours are nearly as many, or as much.
+BINS, LEVELS = 12, 64
 
 
 class Comparison:
     """Counts what solves took and what they would have taken at the safe ω; of one run, in constant memory.
 
     That is known of safe solves, and predicted for the others: by the learner's model where it has one, else they are
-    taken to be alike.  Where a safe solve and another follow one another, the two tell how far the prediction is off;
-    such pairs weigh as much as they cost, for the total is what is asked for.  Where safe solves are drawn at random
-    and there is a model, what it has predicted for one makes a pair with that solve itself.
+    taken to be alike.  What a model has predicted for an audit makes a pair with that solve, which tells how far the
+    prediction is off; without a model a safe solve and another that follow one another do.  Pairs weigh as much as they
+    cost, for the total is what is asked for.
 
     Parameters
     ----------
     at_random : bool
-        Whether some safe solves are drawn at random: then these alone make pairs, for a learner plays safe where
-        matrices are easy.
+        Whether audits are drawn at random.
     """
 
     def __init__(self, at_random: bool = False) -> None:
@@ -45,9 +42,9 @@ class Comparison:
         self.safe = self.others = self.foreseen = 0.0  # iterations of safe solves and on top; others' at the safe ω
         self.weight = self.squares = 0.0  # of the pairs: sum of weights and of their squares
         self.bias = self.scatter = 0.0  # log of safe costs over what was predicted: mean, sum of squared deviations
-        self.left_out = 0  # pairs
         self.dearest = 0.0  # cost of a safe solve
         self._audited, self._foreseen = [False] * BINS, [0.0] * BINS  # safe solves, and what is foreseen, by digits
+        self._levels, self._guessed = [0.0] * LEVELS, 0.0  # what is foreseen, by cost; without the model
         self._last: tuple[float, bool] | None = None  # cost at the safe ω of the solve before, and whether it was safe
 
     def enter(
@@ -61,7 +58,7 @@ class Comparison:
         digits : float or None
             Decimal digits that were asked for, which isn't known where it began from a guess.
         audit : bool
-            Whether it was drawn at random to know what the safe ω takes.
+            Whether it was made to know what the safe ω takes: a learner plays safe, too, where matrices are easy.
         """
         at_safe = iterations if safe else self._at_safe(iterations + 1.0, ratio) - 1.0
         if safe:
@@ -72,11 +69,13 @@ class Comparison:
         else:
             if digits is not None and at_safe >= iterations * (ratio or 1.0) - 1.0:
                 self._foreseen[_bin(digits)] += solves * at_safe
+            self._levels[_bin(at_safe, LEVELS)] += solves * at_safe
             self.others += solves * iterations
             self.foreseen += solves * at_safe
             self.modelled = self.modelled or ratio is not None
-        if safe and self.at_random and (ratio is not None or not audit):
-            if audit and ratio is not None:
+            self._guessed += solves * at_safe * (ratio is None)
+        if self.modelled or ratio is not None or self.at_random and safe and not audit:
+            if safe and audit and ratio is not None:
                 self._pair(-log(ratio), iterations + 1.0)
             self._last = None
             return
@@ -99,9 +98,6 @@ class Comparison:
         self._last = None
 
     def _pair(self, off: float, weight: float) -> None:
-        if self.modelled and not self.at_random and abs(off) > ANOTHER:
-            self.left_out += 1
-            return
         self.weight += weight
         self.squares += weight * weight
         deviation = off - self.bias
@@ -114,10 +110,11 @@ class Comparison:
         self.others += other.others
         self.foreseen += other.foreseen
         self.modelled = self.modelled or other.modelled
-        self.left_out += other.left_out
         self.dearest = max(self.dearest, other.dearest)
         self._audited = [mine or yours for mine, yours in zip(self._audited, other._audited)]
         self._foreseen = [mine + yours for mine, yours in zip(self._foreseen, other._foreseen)]
+        self._levels = [mine + yours for mine, yours in zip(self._levels, other._levels)]
+        self._guessed += other._guessed
         if weight := other.weight:
             off, before = other.bias - self.bias, self.weight
             self.weight += weight
@@ -143,20 +140,22 @@ class Comparison:
         variance = (WORTH * SCATTER**2 + pairs * mean_square) / (WORTH + pairs)
         told = pairs / variance
         known = told + 1.0 / (MODEL if self.modelled else NOTHING) ** 2
-        floor = AT_RANDOM if self.at_random else ASKED_FOR if self.modelled else PLAYED
-        doubt = UNCONFIRMED * self._unconfirmed(pairs) if self.modelled and not self.at_random else 0.0
+        floor = AT_RANDOM if self.at_random else DUE if self.modelled else PLAYED
+        doubt = 0.0
+        if self.modelled and not self.at_random:
+            beyond = sum(self._levels[_bin(self.dearest - 1.0, LEVELS) + 2 :]) + self._guessed
+            doubt = UNCONFIRMED * max(self._unconfirmed(pairs), min(beyond / self.foreseen, 1.0))
         return self.bias * told / known, sqrt(1.0 / known + floor**2 + doubt**2)
 
     def _unconfirmed(self, pairs: float) -> float:
-        """Share of pairs, those before any included, that were left out, or before any for solves of other digits."""
+        """Share of what is foreseen for other digits than any safe solve was asked for; the less, the more pairs."""
         near = sum(each for i, each in enumerate(self._foreseen) if any(self._audited[max(i - 1, 0) : i + 2]))
-        doubtful = self.left_out + WORTH * (1.0 - near / self.foreseen)
-        return doubtful / (WORTH + pairs + self.left_out)
+        return WORTH * (1.0 - near / self.foreseen) / (WORTH + pairs)
 
     def _at_safe(self, cost: float, ratio: float | None) -> float:
         """What a solve would have cost at the safe ω, in iterations + 1."""
         return cost if ratio is None else max(min(ratio * cost, CREDIBLE * max(self.dearest, cost)), 1.0)
 
 
-def _bin(digits: float) -> int:
-    return min(round(2.0 * log2(1.0 + max(digits, 0.0))), BINS - 1)
+def _bin(number: float, bins: int = BINS) -> int:
+    return min(round(2.0 * log2(1.0 + max(number, 0.0))), bins - 1)

@@ -28,7 +28,7 @@ class Review:
     log : Log
         Its last solves.
     at_random : bool
-        Whether safe solves are drawn at random.
+        Whether audits are drawn at random.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Review:
               audit: bool = False) -> None:  # fmt: skip
         """A solve, or several together, came of this decision; `ratio` as in `Baseline.enter`, `why` in `Books`.
 
-        `audit` if it was drawn at random to know what the safe ω takes.
+        `audit` if it was made to know what the safe ω takes.
         """
         safe, outcome = decision.omega == self._settings.omega, solve.outcome
         if solve.before:

@@ -52,8 +52,8 @@ class Strict(Baseline):
         self.ahead, self.drawn = 0, 0.0  # solves until the audit that is drawn, 0 where none is; its probability
 
     @property
-    def at_random(self) -> bool:  # type: ignore[override]
-        """See `Baseline.at_random`."""
+    def tests(self) -> bool:  # type: ignore[override]
+        """See `Baseline.tests`: an audit that was drawn."""
         return 0.0 < self.probability < 1.0
 
     @property

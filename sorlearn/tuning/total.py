@@ -18,7 +18,7 @@ class Total:
     settings : Settings
         The options of all.
     at_random : bool
-        Whether safe solves are drawn at random.
+        Whether audits are drawn at random.
     """
 
     def __init__(self, settings: Settings, at_random: bool) -> None:
