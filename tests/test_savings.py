@@ -386,10 +386,11 @@ def test_safe_solves_alone_save_nothing():
 def test_safe_solves_that_were_not_drawn_are_compared_with_nothing():
     """A learner plays safe where matrices are easy; what is drawn is compared with what was predicted for itself."""
     found = Comparison(at_random=True)
+    found.enter(19.0, True, None, audit=True)
     for _ in range(30):
         found.enter(9.0, False, 2.0)
         found.enter(1.0, True, 1.0)
-    assert found.weight == 0.0 and found.savings()[0] == pytest.approx(0.5)
+    assert found.weight == 0.0 and found.savings()[0] == pytest.approx(1.0 - 319.0 / 619.0)
     for _ in range(200):
         found.enter(19.0, True, 0.8, audit=True)
     assert exp(found.bias) == pytest.approx(1.25)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import exp, log, log2, sqrt
+from math import exp, inf, log, log2, sqrt
 
 #: Standard deviation of what is unknown before any pair, in log cost: of a model's ratios, and where there is no model.
 MODEL, NOTHING = 0.12, 2.0
@@ -17,8 +17,8 @@ ENOUGH = 3.0
 #: which get better or worse, or no safe solve was asked for nearly as many digits; and of those for solves that are
 #: foreseen to be dearer than any safe solve was, or where the model isn't asked, whatever pairs say.
 UNCONFIRMED = 0.4
-#: What is foreseen above so many times the dearest safe solve and the solve itself isn't believed, nor confirmed.
-CREDIBLE = 4.0
+#: What a model foresees above so many times the dearest safe solve of all isn't believed.
+CREDIBLE = 1.5
 #: Bins of half an octave of digits, and of cost; those of a bin and its neighbours are nearly as many, or as much.
 BINS, LEVELS = 12, 64
 
@@ -44,7 +44,8 @@ class Comparison:
         self.bias = self.scatter = 0.0  # log of safe costs over what was predicted: mean, sum of squared deviations
         self.dearest = 0.0  # cost of a safe solve
         self._audited, self._foreseen = [False] * BINS, [0.0] * BINS  # safe solves, and what is foreseen, by digits
-        self._levels, self._guessed = [0.0] * LEVELS, 0.0  # what is foreseen, by cost; without the model
+        self._levels, self._solves = [0.0] * LEVELS, [0.0] * LEVELS  # what a model foresees, by cost; for how many
+        self._guessed = 0.0  # what is foreseen without it
         self._last: tuple[float, bool] | None = None  # cost at the safe ω of the solve before, and whether it was safe
 
     def enter(
@@ -60,20 +61,23 @@ class Comparison:
         audit : bool
             Whether it was made to know what the safe ω takes: a learner plays safe, too, where matrices are easy.
         """
-        at_safe = iterations if safe else self._at_safe(iterations + 1.0, ratio) - 1.0
+        at_safe = iterations if safe or ratio is None else max(ratio * (iterations + 1.0) - 1.0, 0.0)
         if safe:
             self.safe += solves * iterations
             self.dearest = max(self.dearest, iterations + 1.0)
             if digits is not None:
                 self._audited[_bin(digits)] = True
         else:
-            if digits is not None and at_safe >= iterations * (ratio or 1.0) - 1.0:
+            if digits is not None:
                 self._foreseen[_bin(digits)] += solves * at_safe
-            self._levels[_bin(at_safe, LEVELS)] += solves * at_safe
+            if ratio is None:
+                self._guessed += solves * at_safe
+            else:
+                self._levels[_bin(at_safe, LEVELS)] += solves * at_safe
+                self._solves[_bin(at_safe, LEVELS)] += solves
             self.others += solves * iterations
             self.foreseen += solves * at_safe
             self.modelled = self.modelled or ratio is not None
-            self._guessed += solves * at_safe * (ratio is None)
         if self.modelled or ratio is not None or self.at_random and safe and not audit:
             if safe and audit and ratio is not None:
                 self._pair(-log(ratio), iterations + 1.0)
@@ -114,6 +118,7 @@ class Comparison:
         self._audited = [mine or yours for mine, yours in zip(self._audited, other._audited)]
         self._foreseen = [mine + yours for mine, yours in zip(self._foreseen, other._foreseen)]
         self._levels = [mine + yours for mine, yours in zip(self._levels, other._levels)]
+        self._solves = [mine + yours for mine, yours in zip(self._solves, other._solves)]
         self._guessed += other._guessed
         if weight := other.weight:
             off, before = other.bias - self.bias, self.weight
@@ -130,7 +135,9 @@ class Comparison:
         if not (self.modelled or pairs >= ENOUGH):
             return None
         bias, error = self._correction(pairs)
-        others = self.foreseen * exp(bias)
+        most = CREDIBLE * self.dearest or inf
+        incredible = sum(max(each - most * solves, 0.0) for each, solves in zip(self._levels, self._solves) if solves)
+        others = (self.foreseen - incredible) * exp(bias)
         left = (self.safe + self.others) / (self.safe + others)
         return 1.0 - left, left * error * others / (self.safe + others)
 
@@ -151,10 +158,6 @@ class Comparison:
         """Share of what is foreseen for other digits than any safe solve was asked for; the less, the more pairs."""
         near = sum(each for i, each in enumerate(self._foreseen) if any(self._audited[max(i - 1, 0) : i + 2]))
         return WORTH * (1.0 - near / self.foreseen) / (WORTH + pairs)
-
-    def _at_safe(self, cost: float, ratio: float | None) -> float:
-        """What a solve would have cost at the safe ω, in iterations + 1."""
-        return cost if ratio is None else max(min(ratio * cost, CREDIBLE * max(self.dearest, cost)), 1.0)
 
 
 def _bin(number: float, bins: int = BINS) -> int:
