@@ -191,13 +191,13 @@ def test_what_is_foreseen_far_beyond_all_audits_is_seen_once(foreseen, audits):
     play(account, [20] * 2, [20] * 2, lambda t: 1.0)
     account.audits = 2
     hard = int(20 * foreseen)
-    solves, ratio = OFTEN_FAR + 20, (hard + 1) / (hard // 2 + 1)
+    solves, ratio = OFTEN_FAR + 60, (hard + 1) / (hard // 2 + 1)
     spent = play(account, [hard] * solves, [hard // 2] * solves, lambda t: ratio)
     assert account.audits <= audits and account.highest == max(21.0, (hard + 1.0) * (foreseen > FAR))
     assert (spent == hard + 1.0).sum() == (foreseen > FAR)
 
 
-@pytest.mark.parametrize("older", [("highest", "far", "told")])
+@pytest.mark.parametrize("older", [("highest", "foreseen", "far", "told")])
 def test_states_of_older_versions_go_on(older):
     account, again = Baseline(), Baseline()
     play(account, [20] * 100, [12] * 100, lambda t: 21 / 13)

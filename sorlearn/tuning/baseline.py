@@ -34,7 +34,8 @@ DOUBT, PRIOR = 0.2, 2.0
 CREDIBLE = 1.3
 #: An audit is due where this many times the dearest one was foreseen for so many solves: predictions so far from all
 #: audits are guesses.  After each it takes this many times as much as before, at least: it may have met an easy system.
-FAR, OFTEN_FAR, FARTHER = 2.0, 64, 1.5
+#: It waits until what is foreseen, of which so many times the dearest audit counts, is this share of what was spent.
+FAR, OFTEN_FAR, FARTHER, FARTHEST, AT_ONCE = 2.0, 64, 1.5, 4.0, 0.02
 #: Solves between two audits, at least.  Their number rises with the square of what is saved, in units of this share,
 #: and with all solves, in units of so many; but this share of the total audits may always cost.
 APART, TELLING, LONG, AFFORDED = 4.0, 0.05, 25.0, 0.001
@@ -69,7 +70,7 @@ class Baseline(Remembers):
 
     _remembered: ClassVar[tuple[str, ...]] = (
         "solves", "audits", "evidence", "since", "spent", "estimate", "unseen", "beyond", "level", "dearest",
-        "predicts", "streak", "pending", "missed", "highest", "far", "told",
+        "predicts", "streak", "pending", "missed", "highest", "foreseen", "far", "told",
     )  # fmt: skip
 
     #: Whether what was decided last is an audit of what was predicted.
@@ -82,7 +83,8 @@ class Baseline(Remembers):
         self.unseen = self.pending = 0.0  # predicted part of the estimate; of it what no audit has borne out
         self.missed = False  # whether the last audit was far cheaper than predicted
         self.level = self.dearest = 0.0  # costs at the safe ω: mean, dearest of late
-        self.highest, self.far = 0.0, 0  # cost of the dearest audit; solves for which FAR times that was foreseen
+        self.highest = self.foreseen = 0.0  # cost of the dearest audit; what was foreseen last that was far more
+        self.far = 0  # solves for which far more was foreseen
         self.told = self.beyond = 0.0  # sums of what was believed before audits, and of what they cost beyond it
         self.streak = 0  # solves at the safe ω in a row
         self.predicts = False
@@ -126,7 +128,7 @@ class Baseline(Remembers):
     def _is_due(self) -> bool:
         if self.audits < 1 + (self.level <= FEW) or self.tiny:
             return True
-        if self.far >= OFTEN_FAR:
+        if self._far_off and min(self.foreseen, FARTHEST * self.highest) <= AT_ONCE * self.spent:
             return True
         margin = self.margin
         if margin < 0.0:
@@ -187,7 +189,13 @@ class Baseline(Remembers):
 
     def _checked(self, state: dict[str, Any]) -> dict[str, Any]:
         """Of older states, too."""
-        return super()._checked({"highest": state["dearest"], "far": 0, "told": float(state["evidence"]), **state})
+        older = {"highest": state["dearest"], "foreseen": 0.0, "far": 0, "told": float(state["evidence"])}
+        return super()._checked({**older, **state})
+
+    @property
+    def _far_off(self) -> bool:
+        """Whether predictions have been far from all audits for long."""
+        return self.far >= OFTEN_FAR
 
     def _bias(self) -> float:
         """What audits cost beyond the predictions before them: as a share of these, near nought while there are few."""
@@ -200,7 +208,7 @@ class Baseline(Remembers):
             self._follow(cost, self.solves, solves)
             return
         believed = self._believed(cost, ratio)
-        self.highest = max((FARTHER if self.far >= OFTEN_FAR else 1.0) * self.highest, cost)
+        self.highest = max((FARTHER if self._far_off else 1.0) * self.highest, cost)
         if self.since and believed > 0.0:
             self.evidence += 1
             self.told += believed
@@ -228,7 +236,8 @@ class Baseline(Remembers):
             seen = cost - limit
             self.dearest, believed = max(self.dearest, seen), max(believed, seen)
         if ratio is not None:
-            self.far += solves * (ratio * cost > FAR * self.highest)
+            if ratio * cost > FAR * self.highest:
+                self.far, self.foreseen = self.far + solves, ratio * cost
             self._follow(believed, self.solves, solves)
         self.estimate += solves * believed
         self.unseen += solves * believed - seen
