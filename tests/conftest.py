@@ -74,6 +74,7 @@ def run(nprocs, *command, options="", env=None, cwd=None, timeout=120, check=Tru
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        errors="backslashreplace",  # PETSc repeats options as they are
         cwd=cwd,
         env={**ENVIRONMENT, SWITCH: os.environ.get(SWITCH, "1"), "PETSC_OPTIONS": options, **(env or {})},
         start_new_session=True,

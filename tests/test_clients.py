@@ -103,7 +103,8 @@ def test_nothing_left_in_the_options_database(compiled):
     assert "There are no unused options" in output
 
 
-ARMS = "-python -ksp_type python -ksp_python_type sorlearn.KSP -sorlearn_arms sor,icc"
+GUARDED = "-python -ksp_type python -ksp_python_type sorlearn.KSP"
+ARMS = f"{GUARDED} -sorlearn_arms sor,icc"
 NAMES = {
     "journal": f"{FLAGS} -pc_sorlearn_journal",
     "state": f"{FLAGS} -pc_sorlearn_save",
@@ -111,12 +112,15 @@ NAMES = {
     "arms' journal": f"{ARMS} -sorlearn_arms_journal",
     "arms' state": f"{ARMS} -sorlearn_arms_save",
 }
+#: As the system has it in Latin-1, bytes that aren't UTF-8.
+LATIN = "zur\udcfcck"
 
 
 @pytest.mark.parametrize("options", NAMES.values(), ids=NAMES)
-def test_names_of_files_are_what_was_given_in_every_locale(compiled, tmp_path, options):
+@pytest.mark.parametrize("name", ["zurück", LATIN], ids=["UTF-8", "Latin-1"])
+def test_names_of_files_are_what_was_given_in_every_locale(compiled, tmp_path, options, name):
     """The Python inside an application takes ASCII alone in the C locale, as batch jobs have it."""
-    heat, path = compiled(ROOT / "demos/c/heat.c"), tmp_path / "zurück.json"
+    heat, path = compiled(ROOT / "demos/c/heat.c"), tmp_path / f"{name}.json"
     done = run(1, heat, "-da_grid_x", 20, "-da_grid_y", 20, "-ts_max_steps", 20, options=f"{options} {path}",
                env={"LC_ALL": "C"}, cwd=tmp_path)  # fmt: skip
     assert done.stderr == "" and path.stat().st_size > 100
@@ -124,3 +128,46 @@ def test_names_of_files_are_what_was_given_in_every_locale(compiled, tmp_path, o
         again = run(1, heat, "-da_grid_x", 20, "-da_grid_y", 20, "-ts_max_steps", 20, cwd=tmp_path,
                     options=f"{options.replace('_save', '_load')} {path}", env={"LC_ALL": "C"})  # fmt: skip
         assert again.stderr == ""
+
+
+SOLVERS = {"PC": FLAGS, "KSP": f"{GUARDED} -sorlearn_ksp_type cg", "arms": ARMS,
+           "Lag": "-python -pc_type python -pc_python_type sorlearn.Lag -lag_pc_type icc"}  # fmt: skip
+FOREIGN = ["-mine", LATIN, f"-{LATIN}", 1, f"-ksp_{LATIN}", 2, f"-sorlearn_icc_{LATIN}", 3, "-pc_sorlearn_group", LATIN]
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_options_that_are_not_in_utf8_change_nothing(compiled, tmp_path, solver, locale):
+    heat, env = compiled(ROOT / "demos/c/heat.c"), {"LC_ALL": locale}
+    size = ["-da_grid_x", 20, "-da_grid_y", 20, "-ts_max_steps", 20, "-options_left", "no"]
+    done = run(1, heat, *size, *FOREIGN, options=SOLVERS[solver], env=env, cwd=tmp_path)
+    plain = run(1, heat, *size, options=SOLVERS[solver], env=env, cwd=tmp_path)
+    assert done.stderr == ""
+    if solver in ("PC", "KSP"):  # the others go by what solves take
+        assert done.stdout == plain.stdout
+    assert done.stdout.split()[:2] == ["20", "steps,"]
+    assert float(done.stdout.split()[-1]) == pytest.approx(float(plain.stdout.split()[-1]), rel=1e-4)
+
+
+SAID = {
+    "-pc_sorlearn_learner": r"-pc_sorlearn_learner 'zur\udcfcck': must be one of auto",
+    f"-pc_sorlearn_{LATIN}": r"-pc_sorlearn_zur\udcfcck isn't an option of sorlearn",
+    "-pc_sorlearn_context_option kappa -kappa": r"-kappa is 'zur\udcfcck', not a finite number",
+    "-pc_sorlearn_context_option": r"-zur\udcfcck is missing or has no value",
+}
+
+
+@pytest.mark.parametrize("options", SAID, ids=["learner", "name", "context", "name of a context"])
+def test_what_is_wrong_is_named_with_its_bytes_escaped(compiled, tmp_path, options):
+    heat = compiled(ROOT / "demos/c/heat.c")
+    done = run(1, heat, "-da_grid_x", 20, "-da_grid_y", 20, "-ts_max_steps", 5, "-options_left", "no",
+               *options.split(), LATIN, options=FLAGS, env={"LC_ALL": "C"}, cwd=tmp_path,
+               check=options != "-pc_sorlearn_learner")  # fmt: skip
+    assert SAID[options] in done.stderr
+
+
+def test_an_arm_of_a_type_that_is_not_in_utf8_is_left_out(compiled, tmp_path):
+    heat = compiled(ROOT / "demos/c/heat.c")
+    done = run(1, heat, "-da_grid_x", 20, "-da_grid_y", 20, "-ts_max_steps", 5, "-sorlearn_icc_pc_type", LATIN,
+               options=ARMS, env={"LC_ALL": "C"}, cwd=tmp_path)  # fmt: skip
+    assert "arm icc is left out" in done.stderr and "5 steps," in done.stdout

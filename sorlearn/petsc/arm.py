@@ -16,6 +16,7 @@ from ..tuning.record import MET, Outcome, Solve
 from . import tolerances
 from .beforehand import Definite, pattern
 from .clib import library
+from .database import all_options, value_of
 from .lag import Lag
 from .locks import writable
 from .pc import PC
@@ -247,12 +248,11 @@ class KeptArm(Arm):
         super().__init__(name, kind, _new_pc(comm, own, "python"))
         self._definite = Definite() if kind in _DEFINITE else None
         stem, inside = _INSIDE.get(kind, ("", kind))
-        complete = PETSc.Options(f"{own}{stem}").getString("pc_type", inside) in ("cholesky", "lu")
+        complete = (value_of(f"{own}{stem}pc_type") or inside) in ("cholesky", "lu")
         self._ordering = f"{own}{stem}pc_factor_mat_ordering_type"
-        self._searches = PETSc.Options().getString(self._ordering, "nd" if complete else "natural") in _SEARCHING
-        self._lag = Lag(stem="", kind=kind, check=self._check)
+        self._searches = (value_of(self._ordering) or ("nd" if complete else "natural")) in _SEARCHING
+        self._lag = self._timed = Lag(stem="", kind=kind, check=self._check)
         self._lag.guarded = True
-        self._timed = self._lag
         self.pc.setPythonContext(self._lag)
         self._lag.setFromOptions(self.pc)
         self._own = own
@@ -286,7 +286,7 @@ class KeptArm(Arm):
 
     def words(self, prefix: str) -> str:
         text = f"-{prefix}pc_type python -{prefix}pc_python_type sorlearn.Lag -{prefix}lag_pc_type {self.kind}"
-        for option, value in sorted(PETSc.Options().getAll().items()):
+        for option, value in sorted(all_options().items()):
             rest = option[len(self._own) :]
             if option.startswith(self._own) and not rest.startswith("ksp_") and rest != "pc_type":
                 text += f" -{prefix}{'' if rest.startswith('lag_') else 'lag_'}{rest} {value or ''}".rstrip()
@@ -302,7 +302,7 @@ def new_arm(outer: Any, prefix: str, name: str, sor: Any) -> Arm:
         If this PETSc doesn't have it, or not for so many ranks.
     """
     own = f"{prefix}sorlearn_{name}_"
-    kind = PETSc.Options(own).getString("pc_type", "")
+    kind = value_of(f"{own}pc_type")
     if name == "sor" and not kind:
         return TunedArm(name, sor)
     if (kind or name) == "eisenstat":
@@ -315,7 +315,7 @@ def _new_pc(comm: Any, prefix: str, kind: str) -> Any:
     pc.setOptionsPrefix(prefix)
     try:
         pc.setType(kind)
-    except PETSc.Error:
+    except Exception:  # PETSc's, or petsc4py's of a type that isn't UTF-8
         pc.destroy()
         raise
     return pc

@@ -19,6 +19,7 @@ from .answers import UNPRECONDITIONED, Answers, Ended
 from .arm import Arm, EisenstatArm, new_arm
 from .choosing import Choosing
 from .clib import Refusals, origin
+from .database import all_options
 from .inner import new_inner
 from .locks import unlocking
 from .rescue import first_residual, keep_first_residual
@@ -130,7 +131,7 @@ class Arms:
         """The options that stand for this arm alone."""
         prefix, given = self._prefix, {}
         for stem in (f"{prefix}sorlearn_ksp_", f"{prefix}sorlearn_{arm.name}_ksp_"):  # all arms', its own
-            database = PETSc.Options().getAll().items()
+            database = all_options().items()
             given |= {option[len(stem) :]: value for option, value in database if option.startswith(stem)}
         given = {option: given[option] for option in given if not option.startswith((*_FOLLOWED, *_ASIDE))}
         text = f"-{prefix}ksp_type {arm.ksp.getType()} {arm.words(prefix)}"

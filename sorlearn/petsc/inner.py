@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any
 
 from petsc4py import PETSc
 
-from .clib import library
+from .database import all_options, clear_value, is_used, set_value, value_of
 
 #: Options of the outer KSP that don't concern the iteration, or that the outer KSP takes care of.
 _OUTER = ("type", "python_type", "monitor", "view", "converged_reason", "converged_rate", "error_if_not_converged",
@@ -41,21 +40,18 @@ def _set_from(inner: Any, own: str, lenders: list[tuple[str, tuple[str, ...]]]) 
 
     A lender is a prefix of options, and beginnings of those that it doesn't lend.
     """
-    database = PETSc.Options()
     lent = []
     for prefix, kept in lenders:
-        for name, value in database.getAll().items():
+        for name, value in all_options().items():
             option = name[len(prefix) :]
             if name.startswith(prefix) and not (kept and option.startswith(kept)):
-                if not database.hasName(f"{own}ksp_{option}"):
-                    database.setValue(f"{own}ksp_{option}", value)
+                if value_of(f"{own}ksp_{option}") is None:
+                    set_value(f"{own}ksp_{option}", value)
                     lent.append((f"{own}ksp_{option}", name))
     try:
         inner.setFromOptions()
     finally:
         for option, name in lent:
-            used = ctypes.c_int()
-            library().PetscOptionsUsed(None, option.encode(), ctypes.byref(used))
-            if used.value:
-                database.getString(name, "")  # so that -options_left doesn't list it
-            database.delValue(option)
+            if is_used(option):
+                value_of(name)  # so that -options_left doesn't list it
+            clear_value(option)

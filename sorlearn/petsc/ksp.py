@@ -63,7 +63,7 @@ class KSP:
     def setFromOptions(self, ksp: Any) -> None:
         """Create the inner KSP, or the arms, and the preconditioner.  Collective."""
         prefix = ksp.getOptionsPrefix() or ""
-        settings = reading.settings(ksp.comm, prefix, PETSc.Options(prefix), {}, ArmSettings)
+        settings = reading.settings(ksp.comm, prefix, {}, ArmSettings)
         self._let_go(ksp)
         if settings.arms not in (None, "sor"):
             self.arms = Arms(ksp, settings, self._pc_of_sor(ksp, prefix), self._turns)

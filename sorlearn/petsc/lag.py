@@ -89,9 +89,8 @@ class Lag:
     def setFromOptions(self, pc: Any) -> None:
         """Read and check the options.  Collective; raises OptionError on all ranks."""
         self._read, self._prefix = True, pc.getOptionsPrefix() or ""
-        database = PETSc.Options(self._prefix)
-        settings = reading.settings(pc.comm, self._prefix, database, self.overrides, LagSettings)
-        self._scaled = database.getBool("ksp_diagonal_scale", False)
+        settings = reading.settings(pc.comm, self._prefix, self.overrides, LagSettings)
+        self._scaled = PETSc.Options(self._prefix).getBool("ksp_diagonal_scale", False)
         if settings != self._settings:
             self._settings = settings
             if pc.comm.getRank() == 0:

@@ -88,7 +88,7 @@ class PC(Lending):
         """Read and check the options.  Collective; raises OptionError on all ranks."""
         self._prefix = self._sweeping.prefix = pc.getOptionsPrefix() or ""
         database = PETSc.Options(self._prefix)
-        settings = reading.settings(pc.comm, self._prefix, database, self.overrides)
+        settings = reading.settings(pc.comm, self._prefix, self.overrides)
         if settings != self._settings:
             self._let_go()
         self._settings = settings

@@ -15,6 +15,7 @@ from petsc4py import PETSc
 
 from .clib import PetscBool, address, callers, convergence_test, has, library, name_at
 from .context import identity
+from .database import value_of
 from .usertest import test_of
 
 #: Outer KSP types that bear a preconditioner which changes from one application to the next.
@@ -75,7 +76,7 @@ def inside_unflexible(prefix: str, outermost: int = 1) -> bool:
         if not inner:
             return True
         prefix = inner[1]
-        if PETSc.Options(prefix).getString("ksp_type", "") not in FLEXIBLE:
+        if value_of(f"{prefix}ksp_type") not in FLEXIBLE:
             return True
     return False
 
@@ -84,7 +85,7 @@ def nobody_tests(prefix: str) -> bool:
     """Whether solvers around one of this prefix apply a preconditioner once, as far as options tell."""
     words = prefix.split("_")[:-1]
     outer = ["".join(f"{word}_" for word in words[:i]) for i in range(len(words))]
-    kinds = [kind for stem in outer if (kind := PETSc.Options(stem).getString("ksp_type", ""))]
+    kinds = [kind for stem in outer if (kind := value_of(f"{stem}ksp_type"))]
     return bool(kinds) and all(kind in _ONCE for kind in kinds)
 
 
@@ -172,7 +173,7 @@ def why_held(ksp: Any, guarded: bool, kind: str | None = None) -> Held | None:
         return IN_GUARD
     if _FUNCTION in around:
         return FUNCTION
-    if _NONLINEAR in around and PETSc.Options(prefix).getString("snes_type", "") == "qn":
+    if _NONLINEAR in around and value_of(f"{prefix}snes_type") == "qn":
         return QUASI_NEWTON
     if guarded:
         inside = inside_unflexible(re.sub(r"sorlearn_(\w+_)?$", "", prefix), outermost=2)

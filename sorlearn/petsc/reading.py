@@ -13,33 +13,28 @@ from .. import hints, options
 from ..errors import OptionError
 from ..learners import NO_CONTEXT, Context, learner_class
 from . import say
+from .database import all_options, value_of
 
 
-def settings(comm: Any, prefix: str, database: Any, overrides: dict[str, Any], table: Any = options.Settings) -> Any:
+def settings(comm: Any, prefix: str, overrides: dict[str, Any], table: Any = options.Settings) -> Any:
     """The checked options of a solver; `-help` and hints are printed.  Collective; raises OptionError on all ranks.
 
     Parameters
     ----------
-    database : petsc4py.PETSc.Options
-        With the solver's prefix.
     overrides : dict
         Options given in code; the database wins over them.
     table : type
         Whose options these are: Settings, LagSettings or ArmSettings.
     """
-
-    def given(name: str) -> str | None:
-        return str(database.getString(name, "")) if database.hasName(name) else None
-
     try:
-        found = options.parse(prefix, given, overrides, table)
+        found = options.parse(prefix, lambda name: value_of(f"{prefix}{name}"), overrides, table)
     except OptionError as error:
         if not getattr(sys, "orig_argv", None):  # inside a C program PETSc 3.18 shows nothing of an exception
             say.complain(comm, str(error))
             comm.barrier()  # the other ranks' exceptions end the job: not before rank 0 has spoken
         raise
     if table is options.Settings:  # the wrapped PC has options under the other's prefix
-        for line in hints.of_options(prefix, PETSc.Options().getAll(), found.pc_type):
+        for line in hints.of_options(prefix, all_options(), found.pc_type):
             say.once(comm, prefix, line)
     if PETSc.Options().hasName("help") and comm.getRank() == 0:
         say.say(options.help_text(prefix, table))
@@ -66,7 +61,7 @@ def context(
         if comm.getRank() > 0:
             return NO_CONTEXT  # rank 0's counts
         names = [name.strip() for name in chosen.context_option.split(",")]
-        given = [options.context_value(prefix, name, PETSc.Options().getString(name, "")) for name in names]
+        given = [options.context_value(prefix, name, value_of(name) or "") for name in names]
         return Context(user=tuple(given))
     if assigned is not None:
         value = assigned() if callable(assigned) else assigned
