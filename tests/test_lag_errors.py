@@ -404,3 +404,80 @@ def test_what_breaks_down_after_it_was_gone_on_with_is_repaired_from_nothing(mon
     monkeypatch.setattr("sorlearn.tuning.lag.Renewal.limit", lambda self: 8.0)
     reasons, ksp = grown((-60.0, -60.1, -0.1), [1000] * 3, lag_solves=1000)
     assert min(reasons) > 0 and context(ksp).tally.rescued == 2  # gone on with, repaired
+
+
+class Spoiled:
+    """The identity, until it is spoiled in one of these applications of a solve; then only another one works."""
+
+    applications, spoils = 0, ()
+
+    def create(self, pc):
+        self.works = True
+
+    def apply(self, pc, x, y):
+        Spoiled.applications += 1
+        self.works = self.works and Spoiled.applications not in Spoiled.spoils
+        x.copy(y)
+        if not self.works:
+            y.scale(float("nan"))
+
+
+#: Blocks whose solver breaks down inside PCApply: PC_SUBPC_ERROR, on the ranks where it does.
+SPOILED = ("-pc_type bjacobi -sub_ksp_type cg -sub_ksp_max_it 3 -sub_ksp_norm_type none -sub_pc_type python "
+           "-sub_pc_python_type test_lag_errors.Spoiled")  # fmt: skip
+PC_FAILED = int(PETSc.KSP.ConvergedReason.DIVERGED_PCSETUP_FAILED)
+
+
+def spoiled(ksp, A, spoils, steps=7):
+    """Reasons of solves, or errors' codes; the fourth and the last but one are spoiled, on the last rank only."""
+    comm = PETSc.COMM_WORLD
+    for seed in range(steps):
+        fill(A, N, -0.5 - 0.01 * seed)
+        ksp.setOperators(A)
+        b, x = random_rhs(A, seed)
+        here = seed in (3, steps - 2) and comm.getRank() == comm.getSize() - 1
+        Spoiled.applications, Spoiled.spoils = 0, spoils if here else ()
+        try:
+            ksp.solve(b, x)
+        except PETSc.Error as error:
+            yield error.ierr
+            continue
+        reason = ksp.getConvergedReason()
+        assert reason < 0 or true_residual(A, b, x) < 1e-4
+        yield reason
+
+
+@pytest.mark.parallel(1, 2)
+@pytest.mark.parametrize("lag", [0, 1, 1000])
+def test_a_part_that_fails_in_any_application_is_made_anew(lag):
+    for ksp_type, at, strict in itertools.product(("fgmres", "cg"), (1, 2, 9), (0, 1)):
+        A = laplacian(N)
+        ksp = lagged(A, SPOILED, ksp_type=ksp_type, ksp_error_if_not_converged=strict, lag_solves=lag)
+        assert min(spoiled(ksp, A, range(at, at + 1))) > 0
+        assert context(ksp).tally.rescued == 2
+
+
+@pytest.mark.parallel(1, 2)
+@pytest.mark.parametrize("ksp_type", ["fgmres", "cg"])
+def test_so_it_is_in_the_first_arm(ksp_type):
+    words = SPOILED.split()
+    arm = {f"sorlearn_bjacobi_{name[1:]}": value for name, value in zip(words[::2], words[1::2])}
+    for at in (1, 2, 9):
+        A = laplacian(N)
+        ksp = plain(A, "", **{"ksp_type": "python", "ksp_python_type": "sorlearn.KSP", "sorlearn_ksp_type": ksp_type,
+                              "sorlearn_arms": "bjacobi,sor"}, **arm)  # fmt: skip
+        assert min(spoiled(ksp, A, range(at, at + 1))) > 0
+
+
+@pytest.mark.parallel(1, 2)
+@pytest.mark.parametrize("lag", [0, 1, 1000])
+def test_where_it_fails_again_it_is_told_as_natively(lag):
+    for ksp_type, at in itertools.product(("fgmres", "cg"), (1, 2, 9)):
+        A = laplacian(N)
+        native = list(spoiled(plain(A, SPOILED, ksp_type=ksp_type), A, range(at, 10**6)))[3]
+        assert native == PC_FAILED
+        for strict in (0, 1):  # natively the other ranks would wait for ever for the one that has the error
+            ksp = lagged(A, SPOILED, ksp_type=ksp_type, ksp_error_if_not_converged=strict, lag_solves=lag)
+            told = list(spoiled(ksp, A, range(at, 10**6)))
+            assert told[3] == told[5] == (91 if strict else native)
+            assert min(told[:3] + told[4:5] + told[6:]) > 0

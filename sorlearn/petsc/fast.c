@@ -245,9 +245,8 @@ static PetscErrorCode ApplyWrapped(State *state, PC pc, Vec x, Vec y)
     PetscCall(PetscTime(&now));
     state->elapsed = now - state->began;
   }
-  if (state->inner->reusepreconditioner) PetscFunctionReturn(0);
-  PetscCall(PCSetReusePreconditioner(state->inner, PETSC_TRUE));
   PetscCall(PassOnFailure(state, pc));
+  if (!state->inner->reusepreconditioner) PetscCall(PCSetReusePreconditioner(state->inner, PETSC_TRUE));
   PetscFunctionReturn(0);
 }
 

@@ -25,6 +25,8 @@ from .wrapped import Wrapped, reuses
 _KEPT, _FRESH = 0.0, 1.0
 #: A set-up that was only renewed: a fresh one, made from nothing, repairs what fails with it.
 _RENEWED = Decision(_KEPT, _FRESH)
+_ITERATING = int(PETSc.KSP.ConvergedReason.ITERATING)
+_PC_FAILED = int(PETSc.KSP.ConvergedReason.DIVERGED_PCSETUP_FAILED)
 _tallies: dict[str, records.Tally] = {}
 
 
@@ -204,19 +206,20 @@ class Lag:
     def _apply(self, pc: Any, method: Callable[[Any, Any], None], x: Any, y: Any) -> None:
         state = self._unattended.state
         if state.swept:  # fast.c has applied it
-            self._look_after(pc, state.elapsed)
+            self._look_after(state.elapsed)
             return
         watched = state.countdown == 1
         began = perf_counter() if watched else 0.0
         method(x, y)
+        self._upkeep.wrapped.pass_on_failure(pc)
         state.applications += 1
         state.countdown -= state.countdown > 0
         if watched:
-            self._look_after(pc, perf_counter() - began)
+            self._look_after(perf_counter() - began)
 
-    def _look_after(self, pc: Any, seconds: float) -> None:
+    def _look_after(self, seconds: float) -> None:
         """An application that took this long calls for a look."""
-        self._upkeep.applied(pc, seconds, not self._active)
+        self._upkeep.applied(seconds, not self._active)
         self._unattended.state.countdown = self._rescue.lent.watch() if self._active else 1
 
     # -- around a solve
@@ -227,6 +230,8 @@ class Lag:
         if rescue.nested:
             self._unattended.state.countdown = 1
             upkeep.start_over(pc, self._anew or not upkeep.kept)  # one that was gone on with has been renewed
+            failed = upkeep.wrapped.pass_on_failure(pc)
+            ksp.setConvergedReason(_PC_FAILED if failed else _ITERATING)  # KSPSetUp has asked the one that is given up
             return
         if position.estimates_eigenvalues(ksp):
             return

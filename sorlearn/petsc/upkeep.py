@@ -174,11 +174,11 @@ class Upkeep:
         self._decided = False
         self.meter.begin()
 
-    def applied(self, pc: Any, seconds: float, alone: bool) -> None:
+    def applied(self, seconds: float, alone: bool) -> None:
         """An application took this long; `alone` where nobody says which solve it belongs to.  Collective."""
         if self.meter.applications == 1:
             self.meter.applied_first(seconds, kept=self.kept, fresh=not self.rule.age)
-            self.wrapped.settle(pc)
+            self.wrapped.settle()
         elif alone:
             self.meter.readings.applied()
 

@@ -12,7 +12,7 @@ from .clib import PetscBool, library
 
 #: Types that change the operator or the right-hand side around a solve, and have next to no set-up or a fixed one.
 _AROUND_A_SOLVE = ("eisenstat", "bddc", "deflation")
-_failed_reason = library().PCGetFailedReason
+_failed_reason, _set_failed_reason = library().PCGetFailedReason, library().PCSetFailedReason
 
 
 def reuses(pc: Any) -> bool:
@@ -43,7 +43,6 @@ class Wrapped:
     def __init__(self, stem: str = "lag_", kind: str | None = None) -> None:
         self.pc: Any = None
         self._stem, self._kind = stem, kind
-        self._failed = False
         self._reason = ctypes.c_int()
         self._reason_place = ctypes.byref(self._reason)
 
@@ -60,7 +59,7 @@ class Wrapped:
         self.pc.setOperators(*outer.getOperators())
         self.pc.setUp()
         self.pc.setUpOnBlocks()
-        self._pass_on_failure(outer)
+        self.pass_on_failure(outer)
 
     def _make(self, outer: Any) -> None:
         self.pc = PETSc.PC().create(outer.comm)
@@ -85,18 +84,15 @@ class Wrapped:
         self.pc.setReusePreconditioner(True)
         self.pc.setOperators(*outer.getOperators())
 
-    def settle(self, outer: Any) -> None:
+    def settle(self) -> None:
         """To be called after the first application: what was put off till then has been set up, too.  Collective."""
         self.pc.setReusePreconditioner(True)  # or it would be set up when the application changes the matrix
-        self._pass_on_failure(outer)
 
-    def _pass_on_failure(self, outer: Any) -> None:
-        """Make its PCFailedReason the outer PC's; KSPs ask for it."""
-        reason = self._reason
+    def pass_on_failure(self, outer: Any) -> bool:
+        """Make its PCFailedReason the outer PC's, KSPs ask for it, and return whether there is one on this rank."""
         _failed_reason(ctypes.c_void_p(self.pc.handle), self._reason_place)
-        if reason.value or self._failed:
-            library().PCSetFailedReason(ctypes.c_void_p(outer.handle), reason)
-        self._failed = bool(reason.value)
+        _set_failed_reason(ctypes.c_void_p(outer.handle), self._reason)
+        return bool(self._reason.value)
 
     def destroy(self) -> None:
         """Let go of the inner PC."""
