@@ -15,7 +15,19 @@ from .clib import PetscBool, library
 _CODE = ("utf-8", "surrogateescape")
 #: Bytes of a value that are read: PETSc's longest path.
 _LONGEST = 4096
+_program = ctypes.CDLL(None)
 _Free = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p)
+
+
+def _free(place: ctypes.c_void_p) -> None:
+    """PetscFree, whose pointer is the program's own copy where that uses it, too: the library's isn't set then."""
+    for scope in (_program, library()):
+        try:
+            free = _Free.in_dll(scope, "PetscTrFree")
+        except ValueError:  # a program in Python doesn't know PETSc
+            continue
+        free(place, 0, b"_free", b"database.py")
+        return
 
 
 def _call(name: str, *arguments: Any) -> None:
@@ -74,7 +86,7 @@ def _words() -> list[bytes]:
     try:
         _call("PetscTokenCreate", text, ctypes.c_char(b" "), ctypes.byref(token))
     finally:
-        _Free.in_dll(library(), "PetscTrFree")(text, 0, b"_words", b"database.py")
+        _free(text)
     words = []
     try:
         _call("PetscTokenFind", token, ctypes.byref(word))
