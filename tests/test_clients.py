@@ -149,6 +149,16 @@ def test_options_that_are_not_in_utf8_change_nothing(compiled, tmp_path, solver,
     assert float(done.stdout.split()[-1]) == pytest.approx(float(plain.stdout.split()[-1]), rel=1e-4)
 
 
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_program_that_frees_memory_with_petsc(compiled, tmp_path, solver):
+    """It has a copy of the pointer behind PetscFree, and PETSc's library uses that one."""
+    source = tmp_path / "frees.c"
+    frees = "PetscErrorCode Frees(void *memory)\n{\n  PetscCall(PetscFree(memory));\n  return 0;\n}\n"
+    source.write_text((ROOT / "demos/c/heat.c").read_text(encoding="utf-8") + frees, encoding="utf-8")
+    size = ["-da_grid_x", 20, "-da_grid_y", 20, "-ts_max_steps", 20, "-malloc_dump"]
+    assert run(1, compiled(source), *size, options=SOLVERS[solver]).stderr == ""
+
+
 SAID = {
     "-pc_sorlearn_learner": r"-pc_sorlearn_learner 'zur\udcfcck': must be one of auto",
     f"-pc_sorlearn_{LATIN}": r"-pc_sorlearn_zur\udcfcck isn't an option of sorlearn",
