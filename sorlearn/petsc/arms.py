@@ -129,9 +129,8 @@ class Arms:
 
     def _words(self, arm: Arm) -> str:
         """The options that stand for this arm alone."""
-        prefix, given = self._prefix, {}
+        prefix, given, database = self._prefix, {}, all_options().items()
         for stem in (f"{prefix}sorlearn_ksp_", f"{prefix}sorlearn_{arm.name}_ksp_"):  # all arms', its own
-            database = all_options().items()
             given |= {option[len(stem) :]: value for option, value in database if option.startswith(stem)}
         given = {option: given[option] for option in given if not option.startswith((*_FOLLOWED, *_ASIDE))}
         text = f"-{prefix}ksp_type {arm.ksp.getType()} {arm.words(prefix)}"

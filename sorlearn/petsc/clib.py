@@ -7,7 +7,8 @@ from functools import cache
 
 from petsc4py import PETSc
 
-_libc = ctypes.CDLL(None)
+#: The program that is running, and all that it was linked with.
+program = ctypes.CDLL(None)
 #: PETSc's integers, and its truth values, which have become one byte with PETSc 3.24.
 PetscInt: type = ctypes.c_int64 if PETSc.IntType().itemsize == 8 else ctypes.c_int32
 PetscBool: type = ctypes.c_bool if PETSc.Sys.getVersion() >= (3, 24, 0) else ctypes.c_int
@@ -78,7 +79,7 @@ def origin(error: BaseException) -> BaseException:
 
 def _symbol_at(place: int) -> _Symbol:
     symbol = _Symbol()
-    _libc.dladdr(ctypes.c_void_p(place), ctypes.byref(symbol))
+    program.dladdr(ctypes.c_void_p(place), ctypes.byref(symbol))
     return symbol
 
 
@@ -96,6 +97,6 @@ def callers(most: int) -> list[int]:
     """Return addresses of the call stack, the innermost first; empty with a C library that can't tell."""
     try:
         frames = (ctypes.c_void_p * most)()
-        return [place for place in frames[: _libc.backtrace(frames, most)] if place]
+        return [place for place in frames[: program.backtrace(frames, most)] if place]
     except AttributeError:
         return []

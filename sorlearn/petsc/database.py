@@ -10,18 +10,17 @@ from typing import Any
 
 from petsc4py import PETSc
 
-from .clib import PetscBool, library
+from .clib import PetscBool, library, program
 
 _CODE = ("utf-8", "surrogateescape")
 #: Bytes of a value that are read: PETSc's longest path.
 _LONGEST = 4096
-_program = ctypes.CDLL(None)
 _Free = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p)
 
 
 def _free(place: ctypes.c_void_p) -> None:
     """PetscFree, whose pointer is the program's own copy where that uses it, too: the library's isn't set then."""
-    for scope in (_program, library()):
+    for scope in (program, library()):
         try:
             free = _Free.in_dll(scope, "PetscTrFree")
         except ValueError:  # a program in Python doesn't know PETSc

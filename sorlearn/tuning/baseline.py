@@ -73,9 +73,7 @@ class Baseline(Remembers):
         "predicts", "streak", "pending", "missed", "highest", "foreseen", "far", "told",
     )  # fmt: skip
 
-    #: Whether what was decided last is an audit of what was predicted.
-    tests = False
-    _due = True  # whether what was decided last is one at all
+    _due, _tests = True, False  # whether what was decided last is an audit, and one of what was predicted
 
     def __init__(self) -> None:
         self.solves = self.audits = self.evidence = self.since = 0
@@ -89,6 +87,11 @@ class Baseline(Remembers):
         self.streak = 0  # solves at the safe ω in a row
         self.predicts = False
         self.price = self.chance = 1.0
+
+    @property
+    def tests(self) -> bool:
+        """Whether what was decided last is an audit of what was predicted."""
+        return self._tests
 
     @property
     def tiny(self) -> bool:
@@ -122,7 +125,7 @@ class Baseline(Remembers):
     def due(self) -> bool:
         """Whether the coming solve is to be played at the safe ω."""
         self._due = self._is_due()
-        self.tests = self._due and self.since > 0
+        self._tests = self._due and self.since > 0
         return self._due
 
     def _is_due(self) -> bool:

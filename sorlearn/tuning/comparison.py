@@ -78,7 +78,7 @@ class Comparison:
             self.others += solves * iterations
             self.foreseen += solves * at_safe
             self.modelled = self.modelled or ratio is not None
-        if self.modelled or ratio is not None or self.at_random and safe and not audit:
+        if self.modelled or ratio is not None or (self.at_random and safe and not audit):
             if safe and audit and ratio is not None:
                 self._pair(-log(ratio), iterations + 1.0)
             self._last = None

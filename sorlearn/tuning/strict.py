@@ -52,7 +52,7 @@ class Strict(Baseline):
         self.ahead, self.drawn = 0, 0.0  # solves until the audit that is drawn, 0 where none is; its probability
 
     @property
-    def tests(self) -> bool:  # type: ignore[override]
+    def tests(self) -> bool:
         """See `Baseline.tests`: an audit that was drawn."""
         return 0.0 < self.probability < 1.0
 
